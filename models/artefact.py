@@ -1,0 +1,248 @@
+"""Model folders: arrays and JSON, a manifest with a digest for each file, everything checked before it is parsed.
+
+Reading is split in two. `audit` looks at every file and builds nothing; `read_artefact` then parses the very bytes
+that were checked. There is no format here that could carry code.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_safetensors
+from safetensors.numpy import save as save_safetensors
+
+from models.calibration import Calibration
+from models.codebook import codebook_from_document, codebook_to_document
+from models.lexical import N_BUCKETS
+from models.vocabulary import Codebook, ModelId, ThemesError
+
+FORMAT: Final = 1
+MANIFEST: Final = "manifest.json"
+REQUIRED: Final = ("calibration.json", "card.json", "card.md", "codebook.json", "tagger.safetensors")
+MAX_FILE_BYTES: Final = 50_000_000
+MAX_FILES: Final = 16
+STARTER: Final = Path(__file__).parent / "starter"
+
+Float16 = NDArray[np.float16]
+Float32 = NDArray[np.float32]
+
+
+class ArtefactError(ThemesError):
+    """A model folder is not one, or is not as it was written."""
+
+    code = "model_invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Tagger:
+    """The arrays of a trained classifier, K themes in the codebook's order of codable themes.
+
+    `adapters` by module: A (rank, in), B (out, rank), float16. `head` (K, dim) and `head_bias` (K,) float32.
+    `lexical` (N_BUCKETS, K) float16 with `idf` (N_BUCKETS,) float32; both empty where no lexical part was fitted.
+    `smoothing` by `{layer}.{qkv|ffn}`: float32, shape (dim,).
+    """
+
+    adapters: Mapping[str, tuple[Float16, Float16]]
+    head: Float32
+    head_bias: Float32
+    lexical: Float16
+    idf: Float32
+    smoothing: Mapping[str, Float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Artefact:
+    """All of a model folder."""
+
+    name: str
+    version: str
+    encoder: str
+    encoder_digests: Mapping[str, str]
+    codebook: Codebook
+    tagger: Tagger
+    calibration: Calibration
+    review_margin: float
+    """Log-odds around a threshold within which the quick encoder's word is not taken; see `models.classifier`."""
+    card: Mapping[str, Any]
+    card_text: str
+    model_id: ModelId | None = None
+    """Set by reading: the id is that of the folder as it lies."""
+
+
+def audit(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of every file in a model folder, each found to be as the manifest says.
+
+    Raises
+    ------
+    ArtefactError
+        If the folder or a file is missing, something else lies there, a size or a digest differs, or the manifest
+        itself was changed (its own digest covers the rest).
+    """
+    manifest = _manifest(_bytes(folder / MANIFEST))
+    listed: dict[str, Any] = manifest["files"]
+    present = {p.name for p in folder.iterdir()} - {MANIFEST}
+    if present != set(listed):
+        odd = min(present ^ set(listed))
+        raise _broken(f"{odd} is {'not listed in the manifest' if odd in present else 'missing'}.")
+    content: dict[str, bytes] = {}
+    for name, entry in listed.items():
+        data = _bytes(folder / name)
+        if len(data) != entry["bytes"] or hashlib.sha256(data).hexdigest() != entry["sha256"]:
+            raise _broken(f"{name} is not the file that the manifest describes.")
+        content[name] = data
+    content[MANIFEST] = _bytes(folder / MANIFEST)
+    if _manifest(content[MANIFEST]) != manifest:
+        raise _broken("the manifest changed while it was read.")
+    return content
+
+
+def read_artefact(folder: Path) -> Artefact:
+    """Return the checked content of a model folder.
+
+    Raises
+    ------
+    ArtefactError
+        As `audit`, or if a file's content does not fit the others.
+    """
+    content = audit(folder)
+    manifest = _manifest(content[MANIFEST])
+    try:
+        codebook = codebook_from_document(json.loads(content["codebook.json"]))
+        n_themes = len(codebook.codable)
+        calibration = Calibration.from_document(json.loads(content["calibration.json"]), n_themes)
+        tagger = _tagger(load_safetensors(content["tagger.safetensors"]), n_themes)
+        return Artefact(
+            name=str(manifest["name"]),
+            version=str(manifest["version"]),
+            encoder=str(manifest["encoder"]["name"]),
+            encoder_digests=dict(manifest["encoder"]["sha256"]),
+            codebook=codebook,
+            tagger=tagger,
+            calibration=calibration,
+            review_margin=float(manifest["review_margin"]),
+            card=json.loads(content["card.json"]),
+            card_text=content["card.md"].decode("utf-8"),
+            model_id=model_id_of(manifest),
+        )
+    except (KeyError, TypeError, ValueError, SafetensorError) as error:
+        raise _broken(f"its files do not fit together ({type(error).__name__}).") from error
+
+
+def model_id_of(manifest: Mapping[str, Any]) -> ModelId:
+    """Return `name-version+digest`, the digest being the first eight characters of the manifest's own."""
+    return ModelId(f"{manifest['name']}-{manifest['version']}+{manifest['digest'][:8]}")
+
+
+def write_artefact(folder: Path, artefact: Artefact) -> ModelId:
+    """Write a model folder beside its place and move it there whole, replacing an older one; return its id."""
+    t = artefact.tagger
+    arrays: dict[str, NDArray[Any]] = {
+        "head": t.head, "head_bias": t.head_bias, "lexical": t.lexical, "idf": t.idf,
+    }  # fmt: skip
+    for module, (a, b) in t.adapters.items():
+        arrays[f"adapter.a:{module}"], arrays[f"adapter.b:{module}"] = a, b
+    for key, divisor in t.smoothing.items():
+        arrays[f"smoothing:{key}"] = divisor
+    files: dict[str, bytes] = {
+        "calibration.json": _json(artefact.calibration.to_document()),
+        "card.json": _json(artefact.card),
+        "card.md": artefact.card_text.encode("utf-8"),
+        "codebook.json": _json(codebook_to_document(artefact.codebook)),
+        "tagger.safetensors": save_safetensors({k: np.ascontiguousarray(v) for k, v in sorted(arrays.items())}),
+    }
+    manifest: dict[str, Any] = {
+        "format": FORMAT,
+        "name": artefact.name,
+        "version": artefact.version,
+        "codebook": artefact.codebook.ref,
+        "encoder": {"name": artefact.encoder, "sha256": dict(artefact.encoder_digests)},
+        "review_margin": artefact.review_margin,
+        "files": {n: {"bytes": len(d), "sha256": hashlib.sha256(d).hexdigest()} for n, d in sorted(files.items())},
+    }
+    manifest["digest"] = _digest(manifest)
+    files[MANIFEST] = _json(manifest)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        for name, data in files.items():
+            (aside / name).write_bytes(data)
+        aside.chmod(0o755)
+        if folder.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+            folder.rename(old / "was")
+            aside.rename(folder)
+            shutil.rmtree(old)
+        else:
+            aside.rename(folder)
+    finally:
+        if aside.exists():
+            shutil.rmtree(aside)
+    return model_id_of(manifest)
+
+
+def _tagger(arrays: Mapping[str, NDArray[Any]], n_themes: int) -> Tagger:
+    head, bias, lexical, idf = (arrays[k] for k in ("head", "head_bias", "lexical", "idf"))
+    buckets = N_BUCKETS if lexical.size else 0
+    if head.ndim != 2 or head.shape[0] != n_themes or bias.shape != (n_themes,):  # noqa: PLR2004
+        raise ValueError("the head does not have a row for each theme")
+    if idf.shape != (buckets,) or (buckets and lexical.shape != (buckets, n_themes)):
+        raise ValueError("the lexical weights do not have a column for each theme")
+    if not all(np.isfinite(a).all() for a in arrays.values()):
+        raise ValueError("an array holds a number that is not finite")
+    modules = sorted(k.removeprefix("adapter.a:") for k in arrays if k.startswith("adapter.a:"))
+    adapters = {m: (arrays[f"adapter.a:{m}"], arrays[f"adapter.b:{m}"]) for m in modules}
+    smoothing = {k.removeprefix("smoothing:"): v for k, v in sorted(arrays.items()) if k.startswith("smoothing:")}
+    return Tagger(
+        adapters, head.astype(np.float32), bias.astype(np.float32), lexical, idf.astype(np.float32), smoothing
+    )
+
+
+def _manifest(data: bytes) -> dict[str, Any]:
+    try:
+        manifest = json.loads(data)
+        files = manifest["files"]
+        ok = (
+            manifest["format"] == FORMAT
+            and manifest["digest"] == _digest({k: v for k, v in manifest.items() if k != "digest"})
+            and set(REQUIRED) <= set(files)
+            and len(files) <= MAX_FILES
+            and all("/" not in n and n not in (".", "..") for n in files)
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _broken("its manifest cannot be read.") from error
+    if not ok:
+        raise _broken("its manifest was changed or is of another format.")
+    return dict(manifest)
+
+
+def _digest(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_json(manifest)).hexdigest()
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, ensure_ascii=False, sort_keys=True, indent=1) + "\n").encode("utf-8")
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        if path.is_symlink() or path.stat().st_size > MAX_FILE_BYTES:
+            raise _broken(f"{path.name} is a link or larger than {MAX_FILE_BYTES} bytes.")
+        return path.read_bytes()
+    except OSError as error:
+        raise _broken(f"{path.name} cannot be read ({error.strerror}).") from error
+
+
+def _broken(found: str) -> ArtefactError:
+    return ArtefactError(
+        found,
+        allowed="a model folder as `themes train` wrote it, unchanged.",
+        next_step="copy the folder anew, or train again; `themes model verify FOLDER` checks it.",
+    )

@@ -1,0 +1,141 @@
+"""From score to probability, and from probability to yes, no or unsure."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+_CONVERGED: Final = 1e-9
+MIN_POSITIVES: Final = 10
+"""A theme with fewer positives than this uses the pooled calibration and threshold as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Per-theme scale and bias of the logistic link, threshold and "unsure" band; arrays of shape (n_themes,).
+
+    A probability at or above `threshold` is a yes. From `unsure_low` up to `unsure_high` it is also marked unsure.
+    """
+
+    scale: FloatArray
+    bias: FloatArray
+    threshold: FloatArray
+    unsure_low: FloatArray
+    unsure_high: FloatArray
+    n_positives: tuple[int, ...]
+
+    def logits(self, scores: NDArray[np.floating[Any]]) -> FloatArray:
+        """Return calibrated log-odds of raw scores, shape (..., n_themes)."""
+        return np.asarray(scores, dtype=np.float64) * self.scale + self.bias
+
+    def probabilities(self, scores: NDArray[np.floating[Any]]) -> FloatArray:
+        """Return calibrated probabilities in [0, 1] of raw scores, shape (..., n_themes)."""
+        return sigmoid(self.logits(scores))
+
+    def to_document(self) -> dict[str, Any]:
+        """Return plain lists, for the artefact."""
+        names = ("scale", "bias", "threshold", "unsure_low", "unsure_high")
+        numbers = {name: [round(float(v), 6) for v in getattr(self, name)] for name in names}
+        return {**numbers, "n_positives": list(self.n_positives)}
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any], n_themes: int) -> "Calibration":
+        """Return the calibration in plain lists; ValueError where a list is short or a number is not one."""
+        arrays: dict[str, FloatArray] = {}
+        for name in ("scale", "bias", "threshold", "unsure_low", "unsure_high"):
+            array = np.array(document[name], dtype=np.float64)
+            if array.shape != (n_themes,) or not np.isfinite(array).all():
+                raise ValueError(f"calibration.{name} must be {n_themes} finite numbers")
+            arrays[name] = array
+        counts = tuple(int(n) for n in document["n_positives"])
+        if len(counts) != n_themes:
+            raise ValueError(f"calibration.n_positives must be {n_themes} counts")
+        return cls(**arrays, n_positives=counts)
+
+
+def sigmoid(logits: NDArray[np.floating[Any]]) -> FloatArray:
+    """Return 1 / (1 + exp(-x)) without overflow."""
+    x = np.asarray(logits, dtype=np.float64)
+    e = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1.0, e) / (1.0 + e)
+
+
+def fit_calibration(scores: FloatArray, truth: NDArray[np.bool_], *, shrink: float = 30.0) -> Calibration:
+    """Return a calibration learnt from scores that must be out of sample.
+
+    Parameters
+    ----------
+    scores
+        Raw scores, shape (n, n_themes), of comments that the model was not fitted on.
+    truth
+        Decisions, shape (n, n_themes).
+    shrink
+        Strength, in positives, with which a theme is pulled to what all themes share.
+
+    Notes
+    -----
+    Platt (1999) scaling, fitted by Newton steps: first one scale and bias for all cells, then for each theme with a
+    Gaussian prior at the pooled values, whose weight is that of `shrink` positives. Thresholds maximise F1 for each
+    theme, shrunk likewise on the log-odds scale towards the pooled optimum of micro-F1 (Lipton, Elkan and
+    Naryanaswamy, 2014: the optimum is half the best F1, hence usually below one half). The unsure band holds the
+    probabilities within one in five of the theme's cells that lie nearest to the threshold among those not clear.
+    """
+    n, k = scores.shape
+    if truth.shape != (n, k):
+        raise ValueError("scores and truth must have the same shape")
+    positives = truth.sum(axis=0)
+    pooled = _newton(scores.ravel(), truth.ravel().astype(float), np.array([1.0, 0.0]), np.zeros(2))
+    scale, bias = np.full(k, pooled[0]), np.full(k, pooled[1])
+    for j in range(k):
+        if positives[j] >= MIN_POSITIVES:
+            prior = np.array([shrink, shrink]) / 4.0
+            scale[j], bias[j] = _newton(scores[:, j], truth[:, j].astype(float), pooled, prior)
+    scale = np.maximum(scale, 0.05)
+    probabilities = sigmoid(scores * scale + bias)
+    pooled_cut = _logit(best_threshold(probabilities.ravel(), truth.ravel()))
+    threshold = np.empty(k)
+    for j in range(k):
+        weight = positives[j] / (positives[j] + shrink) if positives[j] >= MIN_POSITIVES else 0.0
+        own = _logit(best_threshold(probabilities[:, j], truth[:, j])) if weight else 0.0
+        threshold[j] = sigmoid(np.array(weight * own + (1 - weight) * pooled_cut))
+    low, high = sigmoid(_logit(threshold) - 0.8), sigmoid(_logit(threshold) + 0.8)
+    return Calibration(scale, bias, threshold, low, high, tuple(int(p) for p in positives))
+
+
+def best_threshold(probabilities: FloatArray, truth: NDArray[np.bool_]) -> float:
+    """Return the probability at which calling "yes" gives the best F1; 0.5 if nothing is true."""
+    total = int(truth.sum())
+    if total == 0:
+        return 0.5
+    order = np.argsort(-probabilities, kind="stable")
+    hits = np.cumsum(truth[order])
+    f1 = 2 * hits / (np.arange(1, len(order) + 1) + total)
+    ranked = probabilities[order]
+    last_of_tie = np.append(ranked[:-1] > ranked[1:], True)
+    best = int(np.argmax(np.where(last_of_tie, f1, -1.0)))
+    below = ranked[best + 1] if best + 1 < len(ranked) else 0.0
+    return float(np.clip((ranked[best] + below) / 2, 0.02, 0.98))
+
+
+def _logit(p: FloatArray | float) -> FloatArray:
+    q = np.clip(np.asarray(p, dtype=np.float64), 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(q / (1 - q)))
+
+
+def _newton(x: FloatArray, y: FloatArray, start: FloatArray, prior: FloatArray) -> FloatArray:
+    """Return scale and bias of penalised logistic regression, the penalty pulling to `start`."""
+    theta = start.astype(float).copy()
+    design = np.column_stack((x, np.ones_like(x)))
+    ridge = np.diag(prior + 1e-6)
+    for _ in range(50):
+        p = sigmoid(design @ theta)
+        gradient = design.T @ (p - y) + ridge @ (theta - start)
+        curvature = (design * (p * (1 - p))[:, None]).T @ design + ridge
+        step = np.linalg.solve(curvature, gradient)
+        step *= min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
+        theta -= step
+        if float(np.abs(step).max()) < _CONVERGED:
+            break
+    return theta

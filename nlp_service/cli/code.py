@@ -1,0 +1,107 @@
+"""`themes code`: files in, coded file out, a table on standard output."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Never
+
+import click
+from tqdm import tqdm
+
+from models.model import Backend
+from nlp_service.code_batch import OUTPUTS, CodeRequest, code_batch
+from nlp_service.coding_pool import ModelChoice, Progress
+from nlp_service.ingest.comments import BLANK
+from nlp_service.report.table import themes_table
+from nlp_service.settings import Settings
+
+_SHOWN_PROBLEMS: Final = 10
+
+
+@contextmanager
+def progress_bar(n_comments: int) -> Iterator[Progress]:
+    """Show a bar on standard error with rate and time left while comments are coded."""
+    with tqdm(total=n_comments, unit=" comments", desc="coding", dynamic_ncols=True, smoothing=0.1) as bar:
+        yield lambda n: _advance(bar, n)
+
+
+def _advance(bar: "tqdm[Never]", n: int) -> None:
+    bar.update(n)
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="INPUT...")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help=f"Output file: {', '.join(OUTPUTS)}.")
+@click.option("--text", multiple=True, metavar="COL", help="Column with open answers; may be given several times.")
+@click.option(
+    "--id",
+    "id_column",
+    metavar="COL",
+    help="Column that names each row. [default: one named like id, else row numbers]",
+)
+@click.option("--sheet", metavar="NAME", help="Sheet of a workbook. [default: the first with rows]")
+@click.option("--model", metavar="ID_OR_DIR", help="Model to code with. [default: starter]")
+@click.option("--backend", type=click.Choice([b.value for b in Backend]), help="Which encoder adaptor. [default: fast]")
+@click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Processes. [default: one a core]")
+@click.option(
+    "--batch-size", type=click.IntRange(1, 4096), metavar="N", help="Texts in memory at once; changes no coding."
+)
+@click.option("--quiet", is_flag=True, help="No progress bar and no table.")
+def code(
+    inputs: tuple[Path, ...],
+    out: Path,
+    text: tuple[str, ...],
+    id_column: str | None,
+    sheet: str | None,
+    model: str | None,
+    backend: str | None,
+    jobs: int | None,
+    batch_size: int | None,
+    quiet: bool,
+) -> None:
+    """Code every comment in INPUT files (.csv .tsv .xlsx .jsonl) with the codebook's themes.
+
+    Rows in = comments out + problems. Problems are listed with row, column and code: on the workbook's sheet
+    "Problems", or beside other outputs in OUT.problems.jsonl.
+
+    \b
+    Examples:
+      themes code survey.csv --out coded.xlsx
+      themes code survey.xlsx --text "What worries you?" --id "Response ID" --out coded.csv
+      themes code wave1.csv wave2.csv --out coded.jsonl --model models/starter
+    """
+    settings = Settings()
+    choice = ModelChoice(
+        model or settings.model,
+        Backend(backend or settings.backend),
+        settings.encoder,
+        batch_size or settings.batch_size,
+    )
+    request = CodeRequest(inputs, out, choice, text, id_column, sheet, jobs or settings.jobs)
+    batch = code_batch(request, start=_silent if quiet else progress_bar)
+    run = batch.run
+    for note in run.notes:
+        click.echo(f"note: {note}", err=True)
+    blank = [p for p in run.problems if p.code == BLANK]
+    others = [p for p in run.problems if p.code != BLANK]
+    for p in others[:_SHOWN_PROBLEMS]:
+        where = " ".join(
+            w for w in (p.file, f"row {p.row}" if p.row else "", f"column {p.column!r}" if p.column else "") if w
+        )
+        click.echo(f"problem {p.code}: {where}: {p.found}; {p.next_step}.", err=True)
+    if len(others) > _SHOWN_PROBLEMS:
+        click.echo(f"… and {len(others) - _SHOWN_PROBLEMS} more problems.", err=True)
+    if not quiet:
+        click.echo(themes_table(run))
+    click.echo(
+        f"{run.n_rows} rows: {run.n_comments} comments coded, {len(blank)} blank, {len(others)} other problems; "
+        f"{run.seconds:.1f} s; {run.model}, {run.codebook.ref} -> {out}",
+        err=True,
+    )
+    if batch.problems_file is not None:
+        click.echo(f"blanks and problems are listed in {batch.problems_file}", err=True)
+
+
+@contextmanager
+def _silent(_n_comments: int) -> Iterator[Progress]:
+    yield lambda _n: None

@@ -1,0 +1,85 @@
+"""The `themes` command: its groups, and the one place where errors become words and exit codes."""
+
+import logging
+import signal
+import sys
+import traceback
+import warnings
+from types import FrameType
+from typing import Final, NoReturn
+
+import click
+from pydantic import ValidationError
+
+from models.model import ModelNotFoundError
+from models.vocabulary import ThemesError
+from nlp_service.cli.code import code
+from nlp_service.cli.codebook import codebook
+from nlp_service.cli.model import model
+from nlp_service.cli.training import evaluate, train
+from nlp_service.ingest.table import InputNotFoundError
+
+USAGE: Final = 2
+REFUSED: Final = 3
+NOT_FOUND: Final = 4
+BUG: Final = 70
+STOPPED: Final = 130
+_NOT_FOUND_ERRORS: Final = (InputNotFoundError, ModelNotFoundError)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="theme-coding", prog_name="themes")
+def themes() -> None:
+    """Code consultation comments with community-safety themes, offline.
+
+    \b
+    Examples:
+      themes code survey.csv --out coded.xlsx
+      themes codebook check my-codebook.yaml
+      themes model verify starter
+    """
+
+
+for command in (code, codebook, model, train, evaluate):
+    themes.add_command(command)
+
+
+def main() -> NoReturn:
+    """Run the command line and leave with its exit code."""
+    signal.signal(signal.SIGTERM, _stop)
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        result = themes.main(prog_name="themes", standalone_mode=False)
+    except click.exceptions.Abort:
+        return _say("stopped: nothing was left half-written.", STOPPED)
+    except KeyboardInterrupt:
+        return _say("stopped: nothing was left half-written.", STOPPED)
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except ThemesError as error:
+        lines = (f"error {error.code}: {error.found}", f"  allowed: {error.allowed}", f"  next: {error.next_step}")
+        return _say("\n".join(lines), NOT_FOUND if isinstance(error, _NOT_FOUND_ERRORS) else REFUSED)
+    except ValidationError as error:
+        names = ", ".join(f"THEMES_{str(e['loc'][0]).upper()} ({e['msg']})" for e in error.errors())
+        return _say(f"error bad_setting: {names}\n  next: see docs/reference/settings.md", USAGE)
+    except Exception as error:  # noqa: BLE001 -- the command line's boundary: a bug must not print a resident's words
+        places = " < ".join(f"{f.name}:{f.lineno}" for f in reversed(traceback.extract_tb(error.__traceback__)[-6:]))
+        return _say(
+            f"error bug: {type(error).__name__} at {places}\n  next: report this line; it holds no comment text.", BUG
+        )
+    return result if isinstance(result, int) else 0
+
+
+def _say(message: str, exit_code: int) -> int:
+    click.echo(message, err=True)
+    return exit_code
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,111 @@
+"""`themes train` and `themes evaluate`: thin doors to the `training` package."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from models.codebook import read_codebook
+from models.model import Backend, load_model
+from models.vocabulary import DecidedComment, Problem
+from nlp_service.report.codings_file import written_aside
+from nlp_service.settings import Settings
+
+_SHOWN_PROBLEMS = 10
+
+
+@click.command()
+@click.option(
+    "--decisions", "files", multiple=True, required=True, type=click.Path(path_type=Path), help="Decisions (JSONL)."
+)
+@click.option(
+    "--codebook", required=True, type=click.Path(path_type=Path), help="The codebook they were coded with (YAML)."
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Model folder to write.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--about", "about_file", type=click.Path(path_type=Path), help="YAML with name, version, data, limits for the card."
+)
+def train(files: tuple[Path, ...], codebook: Path, out: Path, seed: int, about_file: Path | None) -> None:
+    """Fit, calibrate and evaluate a model on DECISIONS, and write its folder.
+
+    \b
+    Example:
+      themes train --decisions coded.jsonl --codebook my-codebook.yaml --out my-model
+    """
+    from training.decisions import read_decisions  # noqa: PLC0415 -- training is heavy to import
+    from training.finetune import FitSettings, Step  # noqa: PLC0415
+    from training.train import About, read_about  # noqa: PLC0415
+    from training.train import train as train_model  # noqa: PLC0415
+
+    book = read_codebook(codebook)
+    decided: list[DecidedComment] = []
+    for file in files:
+        more, problems = read_decisions(file, book)
+        decided.extend(more)
+        show_problems(problems)
+    about = About()
+    if about_file is not None:
+        about = read_about(about_file)
+    bar: Any = None
+
+    def report(stage: str, step: Step | None) -> None:
+        nonlocal bar
+        if step is None:
+            click.echo(stage, err=True)
+            return
+        if bar is None or step.done == 1:
+            bar = tqdm(total=step.of, desc=stage, unit=" steps", dynamic_ncols=True)
+        bar.set_postfix(loss=f"{step.loss:.4f}", refresh=False)
+        bar.update(step.done - bar.n)
+        if step.done == step.of:
+            bar.close()
+
+    encoder = Settings().encoder
+    chosen = {"encoder": encoder} if encoder else {}
+    model_id, facts = train_model(
+        decided, book, out, settings=FitSettings(seed=seed), about=about, report=report, **chosen
+    )
+    score = facts["out_of_sample"]
+    click.echo(
+        f"{model_id} -> {out}: {facts['n_comments']} comments, out-of-sample ({facts['split']}) micro-F1 {score['micro_f1']}, "
+        f"macro-F1 {score['macro_f1']}, ECE {score['ece']}"
+    )
+
+
+@click.command()
+@click.argument("model_dir", metavar="DIR")
+@click.option(
+    "--decisions", required=True, type=click.Path(path_type=Path), help="Decisions (JSONL) the model has not seen."
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Metrics file to write (JSON).")
+def evaluate(model_dir: str, decisions: Path, out: Path) -> None:
+    """Score the model in DIR on decisions.
+
+    \b
+    Example:
+      themes evaluate starter --decisions gold.jsonl --out metrics.json
+    """
+    from training.decisions import read_decisions  # noqa: PLC0415 -- training is heavy to import
+    from training.score import score_model  # noqa: PLC0415
+
+    settings = Settings()
+    classifier = load_model(model_dir, backend=Backend(settings.backend), encoder=settings.encoder)
+    decided, problems = read_decisions(decisions, classifier.codebook)
+    show_problems(problems)
+    result = score_model(classifier, decided)
+    with written_aside(out) as aside:
+        aside.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    click.echo(
+        f"n {result['n']}  micro-F1 {result['micro_f1']}  macro-F1 {result['macro_f1']}  ECE {result['ece']}  -> {out}"
+    )
+
+
+def show_problems(problems: list[Problem]) -> None:
+    """Print the first problems of a decisions file, and how many more there are."""
+    for p in problems[:_SHOWN_PROBLEMS]:
+        click.echo(f"problem {p.code}: {p.file} line {p.row}: {p.found}; {p.next_step}.", err=True)
+    if len(problems) > _SHOWN_PROBLEMS:
+        click.echo(f"… and {len(problems) - _SHOWN_PROBLEMS} more problems.", err=True)

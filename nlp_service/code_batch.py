@@ -1,0 +1,155 @@
+"""The use case: files in, coded comments out."""
+
+import importlib.metadata
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from models.artefact import read_artefact
+from models.classifier import attach_coding
+from models.model import find_model_folder
+from models.vocabulary import CodedComment, Comment, ThemesError
+from nlp_service.coding_pool import ModelChoice, Progress, code_distinct
+from nlp_service.ingest.comments import read_comments
+from nlp_service.ingest.table import InputRefusedError
+from nlp_service.report.codings_file import write_csv, write_jsonl, write_parquet, write_problems, written_aside
+from nlp_service.report.run import Run, count_themes
+from nlp_service.report.workbook import write_workbook
+
+OUTPUTS: Final = (".jsonl", ".csv", ".xlsx", ".parquet")
+
+
+class OutputRefusedError(ThemesError):
+    """The output cannot be written where or as it was asked for."""
+
+    code = "output_refused"
+
+
+StartProgress = Callable[[int], AbstractContextManager[Progress]]
+
+
+@dataclass(frozen=True, slots=True)
+class CodeRequest:
+    """What an analyst asks for."""
+
+    inputs: tuple[Path, ...]
+    out: Path
+    choice: ModelChoice
+    text: tuple[str, ...] = ()
+    id_column: str | None = None
+    sheet: str | None = None
+    jobs: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CodedBatch:
+    """What came of it."""
+
+    run: Run
+    pairs: tuple[tuple[Comment, CodedComment], ...]
+    problems_file: Path | None
+    """Where problems were written, if there are any and the output itself has no place for them."""
+
+
+def code_batch(request: CodeRequest, *, start: StartProgress) -> CodedBatch:
+    """Read the inputs, code every comment, and write the output whole or not at all.
+
+    Parameters
+    ----------
+    request
+        Files, columns, model and output.
+    start
+        Called with the number of comments once it is known; returns what is told of progress.
+
+    Raises
+    ------
+    ThemesError
+        If an input, the model or the output cannot be used. Nothing is left behind then.
+    """
+    began, started_at = time.monotonic(), datetime.now(UTC)
+    check_output(request.out)
+    artefact = read_artefact(find_model_folder(request.choice.model))
+    reading = read_comments(request.inputs, text=request.text, id_column=request.id_column, sheet=request.sheet)
+    if not reading.comments:
+        raise InputRefusedError(
+            "no_comments",
+            f"none of the {reading.n_rows} rows holds a comment that can be coded ({_why(reading.problems)}).",
+            allowed="at least one row with text.",
+            next_step="check the columns given with --text and --id.",
+        )
+    with start(len(reading.comments)) as progress:
+        codings = code_distinct(
+            [c.text for c in reading.comments], request.choice, jobs=request.jobs, progress=progress
+        )
+    coded = [attach_coding(artefact, comment, codings[comment.text]) for comment in reading.comments]
+    run = Run(
+        inputs=tuple(p.name for p in request.inputs),
+        n_rows=reading.n_rows,
+        n_comments=len(coded),
+        n_distinct=len(codings),
+        problems=reading.problems,
+        notes=reading.notes,
+        model=str(artefact.model_id),
+        model_version=artefact.version,
+        codebook=artefact.codebook,
+        encoder=artefact.encoder,
+        backend=request.choice.backend.value,
+        service_version=importlib.metadata.version("theme-coding"),
+        started_at=started_at,
+        seconds=time.monotonic() - began,
+        counts=count_themes(artefact.codebook, coded),
+    )
+    pairs = tuple(zip(reading.comments, coded, strict=True))
+    return CodedBatch(run, pairs, _write(request.out, pairs, run))
+
+
+def check_output(out: Path) -> None:
+    """Raise OutputRefusedError unless a file of that name can be written."""
+    if out.suffix.lower() not in OUTPUTS:
+        raise OutputRefusedError(
+            f"{out.name} names no output format.",
+            allowed=", ".join(OUTPUTS) + ".",
+            next_step="change the extension of --out.",
+        )
+    if not out.parent.is_dir() or out.is_dir():
+        raise OutputRefusedError(
+            f"{out.name} cannot be written there: {'it is a folder' if out.is_dir() else 'the folder does not exist'}.",
+            allowed="a file in an existing folder.",
+            next_step="make the folder first, or change --out.",
+        )
+
+
+def _write(out: Path, pairs: Sequence[tuple[Comment, CodedComment]], run: Run) -> Path | None:
+    kind = out.suffix.lower()
+    beside = out.with_name(f"{out.name}.problems.jsonl")
+    try:
+        with written_aside(out) as aside:
+            if kind == ".jsonl":
+                write_jsonl(aside, pairs)
+            elif kind == ".csv":
+                write_csv(aside, pairs, run.codebook)
+            elif kind == ".parquet":
+                write_parquet(aside, pairs, run.codebook)
+            else:
+                write_workbook(aside, pairs, run)
+            beside.unlink(missing_ok=True)
+            if kind == ".xlsx" or not run.problems:
+                return None
+            with written_aside(beside) as problems:
+                write_problems(problems, run.problems)
+            return beside
+    except OSError as error:
+        raise OutputRefusedError(
+            f"{out.name} cannot be written ({error.strerror}).",
+            allowed="a place with room and the right to write.",
+            next_step="change --out, or make room.",
+        ) from error
+
+
+def _why(problems: Sequence[object]) -> str:
+    codes = sorted({getattr(p, "code", "") for p in problems})
+    return f"problems: {', '.join(codes)}" if codes else "there are no rows"

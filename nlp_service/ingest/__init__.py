@@ -1,0 +1,1 @@
+"""Reading what analysts have: files in, comments and problems out, nothing in between lost."""

@@ -1,0 +1,161 @@
+"""Delimited text: comma, semicolon, tab or bar; UTF-8, UTF-16 with its mark, or Windows-1252. Strict about quotes."""
+
+import csv
+import io
+from collections import Counter
+from typing import Final
+
+from models.vocabulary import Problem
+from nlp_service.ingest.table import (
+    MAX_CELL_CHARS,
+    MAX_COLUMNS,
+    MAX_ROWS,
+    InputRefusedError,
+    Row,
+    Table,
+    make_columns,
+    too_many,
+)
+
+_DELIMITERS: Final = (",", ";", "\t", "|")
+_SNIFF_CHARS: Final = 100_000
+_CONTROLS: Final = frozenset(chr(c) for c in range(32)) - {
+    "\t",
+    "\n",
+    "\r",
+    "\x0b",
+    "\x0c",
+    "\x1b",
+    "\x1c",
+    "\x1d",
+    "\x1e",
+    "\x1f",
+}
+
+
+def read_csv(name: str, data: bytes) -> Table:
+    """Return the table in delimited text.
+
+    Raises
+    ------
+    InputRefusedError
+        If the bytes are no text, a quote is never closed or stands where none may, or a limit is passed.
+    """
+    text, note = decode(name, data)
+    delimiter = _delimiter(text)
+    csv.field_size_limit(MAX_CELL_CHARS + 1)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows: list[Row] = []
+    problems: list[Problem] = []
+    try:
+        header = next(reader, [])
+        while not any(cell.strip() for cell in header):
+            header = next(reader)
+        columns = make_columns(header)
+        if len(columns) > MAX_COLUMNS:
+            raise too_many("columns", len(columns), MAX_COLUMNS, name)
+        for number, cells in enumerate(reader, 2):
+            if number > MAX_ROWS + 1:
+                raise too_many("rows", number - 1, MAX_ROWS, name)
+            if not cells and len(columns) > 1:
+                continue
+            extra = len(cells) - len(columns)
+            if extra > 0 and any(cell.strip() for cell in cells[len(columns) :]):
+                problems.append(
+                    Problem(
+                        "too_many_cells",
+                        f"{len(cells)} cells under {len(columns)} columns",
+                        "put the answer in quotes, then code the file again",
+                        row=number,
+                        file=name,
+                    )
+                )
+                continue
+            padded = [*cells[: len(columns)], *[""] * -min(extra, 0)]
+            rows.append(Row(number, tuple(padded)))
+    except StopIteration:
+        raise InputRefusedError(
+            "empty_file",
+            f"{name} holds no header.",
+            allowed="a header row and rows under it.",
+            next_step="export again.",
+        ) from None
+    except csv.Error as error:
+        raise _refused(name, reader.line_num, str(error)) from error
+    return Table(name, columns, tuple(rows), tuple(problems), (note,) if note else ())
+
+
+def decode(name: str, data: bytes) -> tuple[str, str]:
+    """Return the text of a file's bytes, and a note where the encoding had to be guessed.
+
+    Raises
+    ------
+    InputRefusedError
+        If the bytes are not text in UTF-8, UTF-16 with a byte-order mark, or Windows-1252.
+    """
+    note = ""
+    try:
+        text = data.decode("utf-16") if data.startswith((b"\xff\xfe", b"\xfe\xff")) else data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        try:
+            text = data.decode("cp1252")
+        except UnicodeDecodeError:
+            raise _no_text(name) from None
+        note = f"{name} is not UTF-8 and was read as Windows-1252: check its accents and pound signs."
+    if not _CONTROLS.isdisjoint(text):
+        raise _no_text(name)
+    if not text.strip():
+        raise InputRefusedError(
+            "empty_file", f"{name} is empty.", allowed="a header row and rows under it.", next_step="export it again."
+        )
+    return text, note
+
+
+def _no_text(name: str) -> InputRefusedError:
+    return InputRefusedError(
+        "not_text",
+        f"{name} holds bytes that are no text.",
+        allowed="text in UTF-8, UTF-16 with a byte-order mark, or Windows-1252.",
+        next_step="save the survey export as CSV UTF-8 or XLSX and try again.",
+    )
+
+
+def _refused(name: str, line: int, reason: str) -> InputRefusedError:
+    if "field larger" in reason:
+        return InputRefusedError(
+            "cell_too_long",
+            f"{name} has a cell of over {MAX_CELL_CHARS} characters that ends near line {line}.",
+            allowed=f"cells of at most {MAX_CELL_CHARS} characters.",
+            next_step="look for a quote that is never closed above that line.",
+        )
+    code = "unclosed_quote" if "end of data" in reason else "bad_quote"
+    found = "a quoted cell is never closed" if code == "unclosed_quote" else "a quote stands inside a cell"
+    return InputRefusedError(
+        code,
+        f"{name}: {found} (noticed at line {line}).",
+        allowed='cells in "…" with every quote inside doubled.',
+        next_step="export the survey again, or save it as XLSX; nothing of the file was used.",
+    )
+
+
+def _delimiter(text: str) -> str:
+    """Return the delimiter that splits the first records most evenly; a comma if there is nothing to split."""
+    best = (0.0, ",")
+    sample = text[:_SNIFF_CHARS]
+    for candidate in _DELIMITERS:
+        widths: Counter[int] = Counter()
+        try:
+            for i, cells in enumerate(csv.reader(io.StringIO(sample, newline=""), delimiter=candidate)):
+                if cells:
+                    widths[len(cells)] += 1
+                if i == 0 and len(cells) == 1:
+                    break
+                if i >= 50:  # noqa: PLR2004 -- enough records to tell
+                    break
+        except csv.Error:
+            continue
+        width, n = widths.most_common(1)[0] if widths else (1, 0)
+        if width > 1:
+            score = n / sum(widths.values()) + min(width, 20) / 1000
+            best = max(best, (score, candidate), key=lambda pair: pair[0])
+    return best[1]

@@ -1,0 +1,1 @@
+"""Writing what the service found, in the forms that analysts and other tools read."""

@@ -1,0 +1,131 @@
+"""The coded workbook: comments, themes, problems and the run, one sheet each. All text is written as text."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from models.vocabulary import CodedComment, Comment
+from nlp_service.report.run import Run, evidence_quotes
+
+MAX_CELL_UNITS: Final = 32_767
+"""What a worksheet cell can hold, in UTF-16 code units."""
+_CUT: Final = " […shortened: the JSONL and Parquet outputs hold all]"
+_BAD_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_WIDTHS: Final = {
+    "Comments": (14, 30, 60, 40, 16, 60, 30),
+    "Themes": (16, 40, 12, 12, 12, 60),
+    "Problems": (24, 8, 30, 18, 40, 60),
+    "Run": (28, 90),
+}
+
+
+def write_workbook(path: Path, pairs: Sequence[tuple[Comment, CodedComment]], run: Run) -> None:
+    """Write the workbook row by row, in memory that does not grow with the number of comments."""
+    import xlsxwriter  # noqa: PLC0415 -- the workbook library, in this module only
+
+    options = {
+        "constant_memory": True,
+        "strings_to_formulas": False,
+        "strings_to_urls": False,
+        "strings_to_numbers": False,
+    }
+    with xlsxwriter.Workbook(str(path), options) as book:
+        book.set_properties({"created": run.started_at.replace(tzinfo=None)})
+        bold = book.add_format({"bold": True, "bottom": 1})
+        _comments(_Sheet(book, "Comments", bold), pairs, run)
+        _themes(_Sheet(book, "Themes", bold), run)
+        _problems(_Sheet(book, "Problems", bold), run)
+        _run(_Sheet(book, "Run", bold), run)
+
+
+class _Sheet:
+    """A sheet that is written downwards and never takes text for a formula, link or number."""
+
+    def __init__(self, book: Any, name: str, bold: Any) -> None:
+        self._sheet, self._bold, self._row = book.add_worksheet(name), bold, 0
+        self._sheet.freeze_panes(1, 0)
+        for column, width in enumerate(_WIDTHS[name]):
+            self._sheet.set_column(column, column, width)
+
+    def head(self, *names: str) -> None:
+        self.row(*names, style=self._bold)
+
+    def row(self, *cells: str | int | float | None, style: Any = None) -> None:
+        for column, cell in enumerate(cells):
+            if isinstance(cell, str):
+                if cell:
+                    self._sheet.write_string(self._row, column, _fit(cell), style)
+            elif cell is not None:
+                self._sheet.write_number(self._row, column, cell, style)
+        self._row += 1
+
+
+def _fit(text: str) -> str:
+    """Return the text as a cell can hold it: characters that XML has no place for shown as �, cut if it is too long."""
+    text = _BAD_XML.sub("\ufffd", text)
+    if len(text) * 2 <= MAX_CELL_UNITS or len(text.encode("utf-16-le")) <= 2 * MAX_CELL_UNITS:
+        return text
+    room = 2 * (MAX_CELL_UNITS - len(_CUT))
+    return text.encode("utf-16-le")[:room].decode("utf-16-le", "ignore") + _CUT
+
+
+def _comments(sheet: _Sheet, pairs: Sequence[tuple[Comment, CodedComment]], run: Run) -> None:
+    sheet.head("Comment", "Question", "Text", "Themes", "Probabilities", "Evidence", "Unsure (worth a look)")
+    label = {t.id: t.label for t in run.codebook.themes}
+    for comment, coded in pairs:
+        quotes = evidence_quotes(comment, coded)
+        sheet.row(
+            comment.id,
+            comment.question,
+            comment.text,
+            "\n".join(f"{label[c.theme]} ({c.theme})" for c in coded.codings),
+            "\n".join(f"{c.probability:.2f}" for c in coded.codings),
+            "\n".join(f"{theme}: " + " … ".join(q) for theme, q in quotes),
+            "\n".join(f"{label[t]} ({t}) {dict(coded.probabilities)[t]:.2f}" for t in coded.unsure),
+        )
+
+
+def _themes(sheet: _Sheet, run: Run) -> None:
+    sheet.head("Theme", "Label", "Comments", "Share (%)", "Unsure", "Definition")
+    for theme, (_, n, unsure) in zip(run.codebook.themes, run.counts, strict=True):
+        share = round(100 * n / run.n_comments, 1) if run.n_comments else None
+        sheet.row(theme.id, theme.label, n, share, unsure, theme.definition)
+    sheet.row(None)
+    sheet.row("", NO_INTERVAL)
+
+
+def _problems(sheet: _Sheet, run: Run) -> None:
+    sheet.head("File", "Row", "Column", "Code", "Found", "Next step")
+    for p in run.problems:
+        sheet.row(p.file, p.row, p.column, p.code, p.found, p.next_step)
+
+
+def _run(sheet: _Sheet, run: Run) -> None:
+    sheet.head("What", "Value")
+    for name, value in run_lines(run):
+        sheet.row(name, value)
+
+
+NO_INTERVAL: Final = (
+    "Shares count what the model coded, of all comments that could be read. They have no interval: that needs a "
+    "random sample that people have coded blind."
+)
+
+
+def run_lines(run: Run) -> list[tuple[str, str]]:
+    """Return the run sheet: what was coded, with what, when, in words."""
+    return [
+        ("Files", ", ".join(run.inputs)),
+        ("Rows in the files", str(run.n_rows)),
+        ("Comments coded", str(run.n_comments)),
+        ("Distinct texts", str(run.n_distinct)),
+        ("Problems listed", str(len(run.problems))),
+        ("Model", run.model),
+        ("Codebook", run.codebook.ref),
+        ("Encoder", f"{run.encoder} ({run.backend})"),
+        ("Service version", run.service_version),
+        ("Started (UTC)", run.started_at.isoformat(timespec="seconds")),
+        ("Seconds", f"{run.seconds:.1f}"),
+        *(("Note", note) for note in run.notes),
+    ]

@@ -1,0 +1,25 @@
+"""Settings from the environment, each documented in docs/reference/settings.md."""
+
+import os
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from models.model import STARTER_ID, Backend
+
+
+class Settings(BaseSettings):
+    """What can be set from outside; command-line options win over these."""
+
+    model_config = SettingsConfigDict(env_prefix="THEMES_", extra="ignore")
+
+    model: str = STARTER_ID
+    """THEMES_MODEL: `starter` or the path of a model folder."""
+    backend: Backend = Backend.FAST
+    """THEMES_BACKEND: fast, exact or reference."""
+    encoder: str | None = None
+    """THEMES_ENCODER: where the base encoder lies, or the one to train on: a name or a folder."""
+    jobs: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1, le=256)
+    """THEMES_JOBS: processes that code at the same time, one thread each; all cores if not set."""
+    batch_size: int = Field(default=64, ge=1, le=4096)
+    """THEMES_BATCH_SIZE: texts that a process holds in memory at once; changes no coding."""

@@ -1,0 +1,121 @@
+"""How well codings agree with decisions: the metrics file, and the numbers of the card."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
+MIN_SUPPORT = 1
+N_BINS = 10
+
+
+def metrics(
+    themes: Sequence[str],
+    predicted: BoolArray,
+    truth: BoolArray,
+    *,
+    probabilities: FloatArray | None = None,
+    thresholds: FloatArray | None = None,
+    counted: BoolArray | None = None,
+    min_support: int = MIN_SUPPORT,
+) -> dict[str, Any]:
+    """Return the contract's metrics.
+
+    Parameters
+    ----------
+    themes
+        Ids, the columns' order.
+    predicted, truth
+        Shape (n, n_themes).
+    probabilities
+        Out-of-sample probabilities, same shape, for the calibration error.
+    thresholds
+        Per theme, to print beside its scores.
+    counted
+        Where False, a cell is in dispute and counts for nothing; same shape.
+    min_support
+        Themes with fewer positives are left out of macro-F1.
+
+    Notes
+    -----
+    samples-F1 gives 1 to a comment without a theme that got none. ECE is the mean gap between probability and rate
+    over ten equal-width bins of all counted cells, weighted by size (Naeini, Cooper and Hauskrecht, 2015).
+    """
+    n, n_themes = truth.shape
+    if predicted.shape != truth.shape or len(themes) != n_themes:
+        raise ValueError("predicted, truth and themes must fit each other")
+    counted = np.ones_like(truth) if counted is None else counted
+    p, t = predicted & counted, truth & counted
+    hits, said, true = (p & t).sum(axis=0), p.sum(axis=0), t.sum(axis=0)
+    own = (p & t).sum(axis=1), p.sum(axis=1) + t.sum(axis=1)
+    f1 = _ratio(2 * hits, said + true)
+    with_support = true >= min_support
+    wrong = (p != t) & counted
+    per_theme = {
+        theme: {
+            "precision": _round(_ratio(hits, said)[k]) if said[k] else None,
+            "recall": _round(_ratio(hits, true)[k]) if true[k] else None,
+            "f1": _round(f1[k]) if said[k] + true[k] else None,
+            "support": int(true[k]),
+            "threshold": _round(float(thresholds[k])) if thresholds is not None else None,
+        }
+        for k, theme in enumerate(themes)
+    }
+    return {
+        "n": n,
+        "micro_f1": _round(_ratio(2 * hits.sum(), said.sum() + true.sum())),
+        "macro_f1": _round(float(f1[with_support].mean())) if with_support.any() else None,
+        "samples_f1": _round(float(np.where(own[1] == 0, 1.0, _ratio(2 * own[0], own[1])).mean())),
+        "exact_match": _round(float((~wrong).all(axis=1).mean())),
+        "hamming_loss": _round(float(wrong.sum() / counted.sum())),
+        "ece": _round(expected_calibration_error(probabilities[counted], t[counted]))
+        if probabilities is not None
+        else None,
+        "per_theme": per_theme,
+    }
+
+
+def expected_calibration_error(probabilities: FloatArray, truth: BoolArray) -> float:
+    """Return the weighted mean gap between probability and rate over equal-width bins; both of shape (n,)."""
+    bins = np.minimum((probabilities * N_BINS).astype(int), N_BINS - 1)
+    size = np.bincount(bins, minlength=N_BINS)
+    gap = np.abs(np.bincount(bins, probabilities, N_BINS) - np.bincount(bins, truth.astype(float), N_BINS))
+    return float(gap.sum() / max(1, size.sum()))
+
+
+def micro_f1_interval(
+    predicted: BoolArray, truth: BoolArray, groups: Sequence[str], *, seed: int = 0, draws: int = 1000
+) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval of micro-F1, resampling whole groups (respondents)."""
+    names, index = np.unique(np.array(groups), return_inverse=True)
+    hits = np.bincount(index, (predicted & truth).sum(axis=1), len(names))
+    both = np.bincount(index, predicted.sum(axis=1) + truth.sum(axis=1), len(names))
+    rng = np.random.default_rng(seed)
+    scores = []
+    for _ in range(draws):
+        drawn = rng.integers(len(names), size=len(names))
+        scores.append(2 * hits[drawn].sum() / max(1, both[drawn].sum()))
+    low, high = np.quantile(scores, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def confusable_pairs(
+    themes: Sequence[str], predicted: BoolArray, truth: BoolArray, *, most: int = 12
+) -> list[dict[str, Any]]:
+    """Return the pairs in which one theme was most often coded where another, and not it, was decided."""
+    extra, missed = predicted & ~truth, truth & ~predicted
+    counts = missed.T.astype(np.int64) @ extra.astype(np.int64)
+    order = np.argsort(-counts, axis=None, kind="stable")[:most]
+    rows = [(int(i // len(themes)), int(i % len(themes))) for i in order]
+    return [{"decided": themes[a], "coded": themes[b], "n": int(counts[a, b])} for a, b in rows if counts[a, b] > 1]
+
+
+def _ratio(top: Any, bottom: Any) -> Any:
+    return np.asarray(top, dtype=float) / np.maximum(np.asarray(bottom, dtype=float), 1.0)
+
+
+def _round(value: Any) -> float:
+    return round(float(value), 4)

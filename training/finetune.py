@@ -1,0 +1,191 @@
+"""Fine-tuning: low-rank adapters in the encoder and a linear head over the mean token vector, with torch and PEFT."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.artefact import Float16, Float32
+from models.tokens import IntArray
+from models.weights import Base
+
+MIN_STEPS: Final = 240
+"""Small data are read more often, until so many updates are made, or `MAX_EPOCHS`."""
+MAX_EPOCHS: Final = 40
+_SORTED_BATCHES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class FitSettings:
+    """Everything that shapes a fit. Chosen on held-out registers of the starter corpus; see docs/adr/0004."""
+
+    epochs: int = 3
+    rank: int = 16
+    adapter_rate: float = 1e-3
+    head_rate: float = 5e-3
+    batch_size: int = 16
+    weight_decay: float = 0.01
+    token_dropout: float = 0.1
+    vector_dropout: float = 0.1
+    warm_up: float = 0.06
+    seed: int = 0
+    n_threads: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What a fit gives: adapters as `models.artefact.Tagger` has them, head (K, dim), head bias (K,)."""
+
+    adapters: dict[str, tuple[Float16, Float16]]
+    head: Float32
+    head_bias: Float32
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where a fit stands."""
+
+    done: int
+    of: int
+    loss: float
+    seconds_left: float
+
+
+def fit(
+    base: Base,
+    mask_id: int,
+    windows: Sequence[IntArray],
+    truth: NDArray[np.bool_],
+    settings: FitSettings,
+    *,
+    known: NDArray[np.bool_] | None = None,
+    progress: Callable[[Step], None] | None = None,
+) -> Fitted:
+    """Return adapters and head fitted to windows.
+
+    Parameters
+    ----------
+    base
+        The checked base encoder.
+    mask_id
+        Id of the word piece that stands in for dropped ones.
+    windows
+        Ids with boundary tokens, one array a comment.
+    truth
+        Decisions, shape (n, n_themes).
+    known
+        Where False, a decision is not known and does not count; shape (n, n_themes). All known if not given.
+
+    Notes
+    -----
+    Hu et al. 2021 (LoRA) on every linear layer, alpha = 2 rank, binary cross-entropy over all known cells, AdamW with
+    linear warm-up and decay. Dropping word pieces replaces the encoder's own dropout: it costs nothing and keeps
+    attention on its fast path. Same seed and thread count, same bytes.
+    """
+    import torch  # noqa: PLC0415 -- a heavy library, in this module only
+    from peft import LoraConfig, get_peft_model  # noqa: PLC0415
+    from transformers import AutoModel  # noqa: PLC0415
+
+    torch.set_num_threads(settings.n_threads)
+    torch.use_deterministic_algorithms(True)
+    torch.manual_seed(settings.seed)
+    rng = np.random.default_rng(settings.seed)
+    plain = (
+        {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+        if base.config.get("model_type") == "bert"
+        else {}
+    )
+    encoder = AutoModel.from_pretrained(str(base.directory), local_files_only=True, dtype=torch.float32, **plain)
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=2 * settings.rank,
+        target_modules="all-linear",
+        exclude_modules=r".*pooler.*",
+        bias="none",
+    )
+    model = get_peft_model(encoder, config)
+    model.train()
+    n, n_themes = truth.shape
+    known = np.ones_like(truth) if known is None else known
+    counts = (truth & known).sum(axis=0) + 0.5
+    rate = counts / (known.sum(axis=0) + 1.0)
+    head = torch.nn.Linear(int(base.config["hidden_size"]), n_themes)
+    torch.nn.init.zeros_(head.weight)
+    head.bias.data = torch.tensor(np.log(rate / (1 - rate)), dtype=torch.float32)
+    adapters = [p for p in model.parameters() if p.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": adapters, "lr": settings.adapter_rate},
+        {"params": list(head.parameters()), "lr": settings.head_rate},
+    ]
+    optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+    per_epoch = math.ceil(n / settings.batch_size)
+    epochs = min(MAX_EPOCHS, max(settings.epochs, math.ceil(MIN_STEPS / per_epoch)))
+    total = epochs * per_epoch
+    warm = max(1, round(settings.warm_up * total))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda s: min(1.0, (s + 1) / warm) * max(0.0, 1 - s / total)
+    )
+    began, done, recent = time.monotonic(), 0, 0.0
+    for _ in range(epochs):
+        for rows in _batches(windows, settings.batch_size, rng):
+            ids, mask = _padded([windows[i] for i in rows], rng, settings.token_dropout, mask_id)
+            attention = torch.from_numpy(mask)
+            vectors = model(input_ids=torch.from_numpy(ids), attention_mask=attention).last_hidden_state
+            weight = attention[..., None].float()
+            pooled = (vectors * weight).sum(1) / weight.sum(1)
+            scores = head(torch.nn.functional.dropout(pooled, settings.vector_dropout))
+            target, counted = (
+                torch.from_numpy(truth[rows].astype(np.float32)),
+                torch.from_numpy(known[rows].astype(np.float32)),
+            )
+            cells = torch.nn.functional.binary_cross_entropy_with_logits(scores, target, reduction="none")
+            loss = (cells * counted).sum() / counted.sum().clamp(min=1.0)
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_([*adapters, *head.parameters()], 1.0)
+            optimiser.step()
+            schedule.step()
+            done += 1
+            recent = 0.98 * recent + 0.02 * float(loss) if recent else float(loss)
+            if progress is not None:
+                progress(Step(done, total, recent, (time.monotonic() - began) / done * (total - done)))
+    return Fitted(_adapters(model, 2.0), head.weight.detach().numpy().copy(), head.bias.detach().numpy().copy())
+
+
+def _adapters(model: Any, scale: float) -> dict[str, tuple[Float16, Float16]]:
+    """Return each module's A and B as float16, the scale within B."""
+    found: dict[str, tuple[Float16, Float16]] = {}
+    for name, module in model.get_base_model().named_modules():
+        if hasattr(module, "lora_A") and "default" in module.lora_A:
+            a = module.lora_A["default"].weight.detach().numpy()
+            b = module.lora_B["default"].weight.detach().numpy() * scale
+            found[name] = (a.astype(np.float16), b.astype(np.float16))
+    return found
+
+
+def _batches(windows: Sequence[IntArray], size: int, rng: np.random.Generator) -> list[list[int]]:
+    """Return an epoch's batches: random, but of like length within a batch."""
+    order = rng.permutation(len(windows))
+    batches: list[list[int]] = []
+    for start in range(0, len(order), size * _SORTED_BATCHES):
+        block = sorted((int(i) for i in order[start : start + size * _SORTED_BATCHES]), key=lambda i: len(windows[i]))
+        batches.extend(block[i : i + size] for i in range(0, len(block), size))
+    return [batches[int(i)] for i in rng.permutation(len(batches))]
+
+
+def _padded(
+    windows: Sequence[IntArray], rng: np.random.Generator, dropout: float, mask_id: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    longest = max(len(w) for w in windows)
+    ids = np.zeros((len(windows), longest), dtype=np.int64)
+    mask = np.zeros((len(windows), longest), dtype=np.int64)
+    for row, window in enumerate(windows):
+        dropped = rng.random(len(window)) < dropout
+        dropped[[0, -1]] = False
+        ids[row, : len(window)] = np.where(dropped, mask_id, window)
+        mask[row, : len(window)] = 1
+    return ids, mask

@@ -167,28 +167,25 @@ class Classifier:
     ) -> tuple[tuple[Segment, ...], ...]:
         """Return, for each coded theme, the segments without which its score would fall most.
 
-        Taking segment S out of a mean over n tokens changes a score z with token shares c (adding up to z) to
-        (n z - n sum_S c) / (n - |S|); what is lost is (n sum_S c - |S| z) / (n - |S|), exact for these vectors.
+        With z the sum of token shares c over a window's n tokens, a mean without segment S gives n (z - sum_S c) /
+        (n - |S|): what is lost is exact for these vectors. The lexical part loses the segment's lexical shares.
         """
         segments = make_segments(text)
-        if len(segments) == 1:
-            return tuple((segments[0],) for _ in coded)
+        if len(segments) <= 1:  # nothing to choose from; a text without a visible character has no evidence
+            return tuple(segments for _ in coded)
         losses = np.full((len(segments), len(coded)), -np.inf)
         for w, window in enumerate(read.windows):
             holder = tokens_of_segments(window, segments)
-            n = len(holder)
-            if n == 0:
-                continue
-            shares = read.vectors[w][1:-1] @ self._head[:, coded] / len(window.ids)
-            if self._lexical is not None:
-                shares = shares + token_shares(window, self._idf, self._lexical[:, coded])
-            total = shares.sum(axis=0)
+            n = len(window.ids)
+            shares = read.vectors[w] @ self._head[:, coded] / n
+            score = shares.sum(axis=0)
+            words = token_shares(window, self._idf, self._lexical[:, coded]) if self._lexical is not None else None
             carries = by_window[w, coded] >= self._calibration.threshold[coded]
             for s in np.unique(holder[holder >= 0]):
-                inside = holder == s
-                size = int(inside.sum())
-                lost = shares[inside].sum(axis=0) * n
-                lost = (lost - size * total) / (n - size) if size < n else total
+                inside = np.flatnonzero(holder == s)
+                lost = score - (score - shares[inside + 1].sum(axis=0)) * n / (n - len(inside))
+                if words is not None:
+                    lost = lost + words[inside].sum(axis=0)
                 losses[s] = np.maximum(losses[s], np.where(carries, lost, -np.inf))
         out: list[tuple[Segment, ...]] = []
         for j in range(len(coded)):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.artefact import Float16, Float32
-from models.tokens import IntArray
+from models.tokens import MAX_WINDOW_TOKENS, IntArray
 from models.weights import Base
 
 MIN_STEPS: Final = 240
@@ -23,7 +23,7 @@ _SORTED_BATCHES: Final = 16
 class FitSettings:
     """Everything that shapes a fit. Chosen on held-out registers of the starter corpus; see docs/adr/0004."""
 
-    epochs: int = 3
+    epochs: int = 4
     rank: int = 16
     adapter_rate: float = 1e-3
     head_rate: float = 5e-3
@@ -32,6 +32,9 @@ class FitSettings:
     token_dropout: float = 0.1
     vector_dropout: float = 0.1
     warm_up: float = 0.06
+    joined: float = 0.3
+    """Share of comments that are read with another one behind them, for the themes of both."""
+    n_folds: int = 4
     seed: int = 0
     n_threads: int = 2
 
@@ -132,15 +135,16 @@ def fit(
     began, done, recent = time.monotonic(), 0, 0.0
     for _ in range(epochs):
         for rows in _batches(windows, settings.batch_size, rng):
-            ids, mask = _padded([windows[i] for i in rows], rng, settings.token_dropout, mask_id)
+            texts, true, counts_here = _joined(rows, windows, truth, known, settings.joined, rng)
+            ids, mask = _padded(texts, rng, settings.token_dropout, mask_id)
             attention = torch.from_numpy(mask)
             vectors = model(input_ids=torch.from_numpy(ids), attention_mask=attention).last_hidden_state
             weight = attention[..., None].float()
             pooled = (vectors * weight).sum(1) / weight.sum(1)
             scores = head(torch.nn.functional.dropout(pooled, settings.vector_dropout))
             target, counted = (
-                torch.from_numpy(truth[rows].astype(np.float32)),
-                torch.from_numpy(known[rows].astype(np.float32)),
+                torch.from_numpy(true.astype(np.float32)),
+                torch.from_numpy(counts_here.astype(np.float32)),
             )
             cells = torch.nn.functional.binary_cross_entropy_with_logits(scores, target, reduction="none")
             loss = (cells * counted).sum() / counted.sum().clamp(min=1.0)
@@ -175,6 +179,25 @@ def _batches(windows: Sequence[IntArray], size: int, rng: np.random.Generator) -
         block = sorted((int(i) for i in order[start : start + size * _SORTED_BATCHES]), key=lambda i: len(windows[i]))
         batches.extend(block[i : i + size] for i in range(0, len(block), size))
     return [batches[int(i)] for i in rng.permutation(len(batches))]
+
+
+def _joined(
+    rows: Sequence[int],
+    windows: Sequence[IntArray],
+    truth: NDArray[np.bool_],
+    known: NDArray[np.bool_],
+    share: float,
+    rng: np.random.Generator,
+) -> tuple[list[IntArray], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return a batch in which some comments have another behind them: the themes of both, known where both are."""
+    texts, true, counted = [windows[i] for i in rows], truth[rows].copy(), known[rows].copy()
+    for place, row in enumerate(rows):
+        other = int(rng.integers(len(windows)))
+        if rng.random() < share and len(windows[row]) + len(windows[other]) <= MAX_WINDOW_TOKENS // 2:
+            texts[place] = np.concatenate((windows[row][:-1], windows[other][1:]))
+            true[place] |= truth[other]
+            counted[place] = (known[row] & known[other]) | (true[place] & (known[row] | known[other]))
+    return texts, true, counted
 
 
 def _padded(

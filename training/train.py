@@ -145,7 +145,7 @@ def train(
             next_step="check --codebook and the themes lists.",
         )
     mask_id = pieces.mask_id
-    folds, made_by = make_folds(decided, seed=settings.seed)
+    folds, made_by = make_folds(decided, seed=settings.seed, n_folds=settings.n_folds)
     held_out = _held_out_scores(base, mask_id, data, folds, settings, report)
     weight = best_lexical_weight(*held_out, data.truth)
     scores = held_out[0] + weight * held_out[1]

@@ -25,10 +25,14 @@ _SHOWN_PROBLEMS = 10
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Model folder to write.")
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--folds", type=click.IntRange(2, 10), default=4, show_default=True, help="Held-out parts for calibration.")
+@click.option("--threads", type=click.IntRange(1, 64), default=2, show_default=True)
 @click.option(
     "--about", "about_file", type=click.Path(path_type=Path), help="YAML with name, version, data, limits for the card."
 )
-def train(files: tuple[Path, ...], codebook: Path, out: Path, seed: int, about_file: Path | None) -> None:
+def train(
+    files: tuple[Path, ...], codebook: Path, out: Path, seed: int, folds: int, threads: int, about_file: Path | None
+) -> None:
     """Fit, calibrate and evaluate a model on DECISIONS, and write its folder.
 
     \b
@@ -66,7 +70,13 @@ def train(files: tuple[Path, ...], codebook: Path, out: Path, seed: int, about_f
     encoder = Settings().encoder
     chosen = {"encoder": encoder} if encoder else {}
     model_id, facts = train_model(
-        decided, book, out, settings=FitSettings(seed=seed), about=about, report=report, **chosen
+        decided,
+        book,
+        out,
+        settings=FitSettings(seed=seed, n_folds=folds, n_threads=threads),
+        about=about,
+        report=report,
+        **chosen,
     )
     score = facts["out_of_sample"]
     click.echo(

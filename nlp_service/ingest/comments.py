@@ -19,6 +19,7 @@ ID_NAMES: Final = (
 )  # fmt: skip
 _MIN_OPEN_CHARS: Final = 16
 _MIN_DISTINCT: Final = 0.5
+_MIN_LETTERS: Final = 0.6
 _EXTENSIONS: Final = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".xlsx")
 BLANK: Final = "blank_text"
 
@@ -198,6 +199,9 @@ def _looks_open(table: Table, column: int) -> bool:
     lengths = sorted(len(c) for c in cells)
     spaced = sum(" " in c.strip() for c in cells) / len(cells)
     distinct = len(set(cells)) / len(cells)
+    letters = sum(c.isalpha() for cell in cells for c in cell) / sum(len(cell) for cell in cells)
+    if letters < _MIN_LETTERS:  # dates, phone numbers, codes
+        return False
     return lengths[len(lengths) // 2] >= _MIN_OPEN_CHARS and distinct >= _MIN_DISTINCT and spaced >= _MIN_DISTINCT
 
 

@@ -1,0 +1,58 @@
+# Two commands do all set-up: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+TORCH := $(shell grep -m1 '^torch==' constraints.txt)
+export OMP_NUM_THREADS ?= 1
+export TOKENIZERS_PARALLELISM := false
+export HF_HUB_OFFLINE := 1
+
+.PHONY: setup demo check test soak bench bench-real bench-speed bench-bytes bench-bad-input starter-model clean
+
+setup: $(READY)
+
+# torch goes first and alone: asked for by another package, pip would take a build of several GB.
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH) -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	touch $(READY)
+
+demo: setup
+	@$(BIN)/python -m nlp_service.demo
+
+check: setup
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	$(BIN)/pytest -q -m "not slow"
+
+test: check
+	$(BIN)/pytest -q -m "slow and not soak"
+
+soak: setup
+	$(BIN)/pytest -q -m soak
+
+bench: bench-real bench-speed bench-bytes bench-bad-input
+
+bench-real: setup
+	$(BIN)/python -m benchmarks.real_comments
+
+bench-speed: setup
+	$(BIN)/python -m benchmarks.speed
+
+bench-bytes: setup
+	$(BIN)/python -m benchmarks.same_bytes
+
+bench-bad-input: setup
+	$(BIN)/python -m benchmarks.bad_input
+
+# Rebuilds the shipped model from the starter corpus.
+starter-model: setup
+	OMP_NUM_THREADS=2 $(BIN)/themes train --decisions training/starter/corpus.jsonl \
+	  --codebook models/codebooks/community_safety.yaml --folds 2 --about training/starter/about.yaml --out models/starter
+
+clean:
+	rm -rf $(VENV) demo-output benchmarks/out

@@ -1,0 +1,58 @@
+"""The demo: code the sample consultation and show what came of it. `make demo` runs this."""
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from models.vocabulary import CodedComment, Comment, ThemeId
+from nlp_service.cli.code import progress_bar
+from nlp_service.code_batch import CodedBatch, CodeRequest, code_batch
+from nlp_service.coding_pool import ModelChoice
+from nlp_service.report.table import themes_table, underlined
+from nlp_service.settings import Settings
+
+SAMPLE: Final = Path(__file__).parent / "samples" / "survey.csv"
+OUT: Final = Path("demo-output") / "sample-coded.xlsx"
+_SHOWN: Final = 3
+_SHOWN_CHARS: Final = (150, 420)
+_MIN_SPANS: Final = 2
+_MAX_THEMES: Final = 3
+
+
+def main() -> None:
+    """Code the sample, print the table of themes and three comments with their evidence underlined."""
+    settings = Settings()
+    OUT.parent.mkdir(exist_ok=True)
+    choice = ModelChoice(settings.model, settings.backend, settings.encoder, settings.batch_size)
+    batch = code_batch(CodeRequest((SAMPLE,), OUT, choice, jobs=settings.jobs), start=progress_bar)
+    click.echo(
+        "\nThe sample is made up: the Harrowgate and Marlow community safety consultation, two open questions.\n"
+    )
+    click.echo(themes_table(batch.run))
+    click.echo("\nThree comments, the words that carry each theme underlined:\n")
+    for comment, coded in _telling(batch):
+        click.echo(underlined(comment, coded, batch.run.codebook) + "\n")
+    run = batch.run
+    click.echo(f"{run.n_comments} comments of {run.n_rows} people coded by {run.model} in {run.seconds:.1f} s.")
+    click.echo(f"The coded workbook: {OUT}")
+
+
+def _telling(batch: CodedBatch) -> list[tuple[Comment, CodedComment]]:
+    """Return comments of readable length whose two or three themes rest on different words, no two about the same."""
+    chosen: list[tuple[Comment, CodedComment]] = []
+    seen: set[ThemeId] = set()
+    low, high = _SHOWN_CHARS
+    for comment, coded in batch.pairs:
+        spans = {c.evidence for c in coded.codings}
+        fits = low <= len(comment.text) <= high and len(spans) >= _MIN_SPANS and len(coded.codings) <= _MAX_THEMES
+        if fits and "\n" not in comment.text and seen.isdisjoint(coded.themes):
+            chosen.append((comment, coded))
+            seen.update(coded.themes)
+        if len(chosen) == _SHOWN:
+            break
+    return chosen
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Shared parts: a small real model (the base encoder with a fixed head) that takes no training."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.artefact import Artefact, Tagger, write_artefact
+from models.calibration import Calibration
+from models.lexical import N_BUCKETS
+from models.vocabulary import Codebook, Theme, ThemeId
+from models.weights import DEFAULT_BASE, Base, read_base
+
+THREE = Codebook("flat", "1", tuple(Theme(ThemeId(i), i.title(), f"About {i}.") for i in ("noise", "theft", "light")))
+
+
+@pytest.fixture(scope="session")
+def base() -> Base:
+    return read_base(DEFAULT_BASE)
+
+
+def make_artefact(base: Base, codebook: Codebook = THREE, *, margin: float = 0.2, seed: int = 3) -> Artefact:
+    """Return an artefact whose head points at the codebook's own labels: weak, but real and reproducible."""
+    rng = np.random.default_rng(seed)
+    k, dim = len(codebook.codable), int(base.config["hidden_size"])
+    tagger = Tagger(
+        {"encoder.layer.0.attention.self.query": _adapter(rng, dim)},
+        rng.normal(0, 0.5, (k, dim)).astype(np.float32),
+        rng.normal(0, 0.1, k).astype(np.float32),
+        rng.normal(0, 0.5, (N_BUCKETS, k)).astype(np.float16),
+        np.ones(N_BUCKETS, np.float32),
+        {},
+    )
+    half = np.full(k, 0.5)
+    calibration = Calibration(np.ones(k), np.zeros(k), half, half - 0.2, half + 0.2, (50,) * k)
+    return Artefact(
+        "test", "0.1", DEFAULT_BASE, dict(base.digests), codebook, tagger, calibration, margin, {}, "# Test\n"
+    )
+
+
+def _adapter(rng: np.random.Generator, dim: int) -> tuple[np.ndarray, np.ndarray]:
+    return rng.normal(0, 0.05, (4, dim)).astype(np.float16), rng.normal(0, 0.05, (dim, 4)).astype(np.float16)
+
+
+@pytest.fixture(scope="session")
+def small_model(base: Base, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "small"
+    write_artefact(folder, make_artefact(base))
+    return folder
+
+
+@pytest.fixture
+def lines_file(tmp_path: Path) -> Callable[[str, str], Path]:
+    def write(name: str, content: str) -> Path:
+        path = tmp_path / name
+        path.write_text(content, encoding="utf-8", newline="")
+        return path
+
+    return write

@@ -1,0 +1,79 @@
+"""Thresholds are the best ones, probabilities mean what they say, rare themes borrow strength."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.calibration import MIN_POSITIVES, Calibration, best_threshold, fit_calibration, sigmoid
+
+
+def f1(probabilities: np.ndarray, truth: np.ndarray, threshold: float) -> float:
+    said = probabilities >= threshold
+    return 2 * (said & truth).sum() / max(1, said.sum() + truth.sum())
+
+
+@given(st.lists(st.tuples(st.integers(1, 19), st.booleans()), min_size=1, max_size=40))
+def test_no_other_threshold_is_better(cells: list[tuple[int, bool]]) -> None:
+    probabilities = np.array([p / 20 for p, _ in cells])
+    truth = np.array([t for _, t in cells])
+    found = f1(probabilities, truth, best_threshold(probabilities, truth))
+    assert found >= max(f1(probabilities, truth, c) for c in np.linspace(0.025, 0.975, 39)) - 1e-9
+
+
+def test_nothing_true_gives_one_half() -> None:
+    assert best_threshold(np.array([0.1, 0.9]), np.array([False, False])) == 0.5
+
+
+def test_probabilities_are_calibrated_after_fitting() -> None:
+    rng = np.random.default_rng(1)
+    logits = rng.normal(-1, 2, (4000, 3))
+    truth = rng.random((4000, 3)) < sigmoid(logits)
+    fitted = fit_calibration(logits * 3 + 2, truth)
+    probabilities = fitted.probabilities(logits * 3 + 2)
+    for low in (0.1, 0.3, 0.5, 0.7):
+        inside = (probabilities >= low) & (probabilities < low + 0.2)
+        assert abs(probabilities[inside].mean() - truth[inside].mean()) < 0.04
+
+
+def test_a_theme_with_few_positives_takes_the_pooled_values() -> None:
+    rng = np.random.default_rng(2)
+    scores = rng.normal(size=(400, 2))
+    truth = np.zeros((400, 2), bool)
+    truth[:, 0] = scores[:, 0] > 0.5
+    truth[: MIN_POSITIVES - 1, 1] = True
+    fitted = fit_calibration(scores, truth)
+    assert fitted.n_positives == (int(truth[:, 0].sum()), MIN_POSITIVES - 1)
+    assert fitted.scale[0] != pytest.approx(fitted.scale[1])
+    only = fit_calibration(scores[:, 1:], truth[:, 1:])
+    assert only.threshold[0] == pytest.approx(
+        best_threshold(only.probabilities(scores[:, 1:]).ravel(), truth[:, 1]), abs=1e-6
+    )
+
+
+def test_bands_surround_thresholds_and_a_document_keeps_all() -> None:
+    rng = np.random.default_rng(3)
+    truth = rng.random((300, 2)) < 0.3
+    fitted = fit_calibration(rng.normal(size=(300, 2)) + truth, truth)
+    assert (fitted.unsure_low < fitted.threshold).all()
+    assert (fitted.threshold < fitted.unsure_high).all()
+    again = Calibration.from_document(fitted.to_document(), 2)
+    np.testing.assert_allclose(again.threshold, fitted.threshold, atol=1e-6)
+
+
+@pytest.mark.parametrize("spoil", ["scale", "threshold", "n_positives"])
+def test_a_document_that_is_short_is_refused(spoil: str) -> None:
+    document = fit_calibration(np.zeros((9, 2)), np.ones((9, 2), bool)).to_document()
+    document[spoil] = document[spoil][:1]
+    with pytest.raises(ValueError, match=spoil):
+        Calibration.from_document(document, 2)
+
+
+def test_shapes_must_fit() -> None:
+    with pytest.raises(ValueError, match="same shape"):
+        fit_calibration(np.zeros((3, 2)), np.zeros((2, 2), bool))
+
+
+@given(st.floats(-1e6, 1e6))
+def test_sigmoid_never_overflows(x: float) -> None:
+    assert 0.0 <= float(sigmoid(np.array(x))) <= 1.0

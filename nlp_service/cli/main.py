@@ -49,12 +49,13 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, _stop)
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    sys.exit(_run())
+    sys.exit(run())
 
 
-def _run() -> int:
+def run(arguments: list[str] | None = None) -> int:
+    """Return the exit code of one command; arguments are the process's own if not given."""
     try:
-        result = themes.main(prog_name="themes", standalone_mode=False)
+        result = themes.main(arguments, prog_name="themes", standalone_mode=False)
     except click.exceptions.Abort:
         return _say("stopped: nothing was left half-written.", STOPPED)
     except KeyboardInterrupt:

@@ -25,7 +25,9 @@ _SHOWN_PROBLEMS = 10
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Model folder to write.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--folds", type=click.IntRange(2, 10), default=4, show_default=True, help="Held-out parts for calibration.")
+@click.option(
+    "--folds", type=click.IntRange(2, 10), default=4, show_default=True, help="Held-out parts for calibration."
+)
 @click.option("--threads", type=click.IntRange(1, 64), default=2, show_default=True)
 @click.option(
     "--about", "about_file", type=click.Path(path_type=Path), help="YAML with name, version, data, limits for the card."

@@ -19,6 +19,8 @@ from nlp_service.ingest.table import (
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _SNIFF_CHARS: Final = 100_000
+MAX_GUESSED_SHARE: Final = 0.1
+"""Bytes that are neither ASCII nor UTF-8 pass for Windows-1252 only if they are few: English with accents and quotes."""
 _CONTROLS: Final = frozenset(chr(c) for c in range(32)) - {
     "\t",
     "\n",
@@ -100,6 +102,8 @@ def decode(name: str, data: bytes) -> tuple[str, str]:
         try:
             text = data.decode("cp1252")
         except UnicodeDecodeError:
+            raise _no_text(name) from None
+        if sum(c >= "\x80" for c in text) > MAX_GUESSED_SHARE * len(text):
             raise _no_text(name) from None
         note = f"{name} is not UTF-8 and was read as Windows-1252: check its accents and pound signs."
     if not _CONTROLS.isdisjoint(text):

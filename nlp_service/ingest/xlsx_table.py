@@ -71,6 +71,8 @@ def read_xlsx(name: str, data: bytes, sheet: str | None = None) -> Table:
 
 def _read_book(name: str, book: openpyxl.Workbook, wanted: str | None) -> Table:
     sheets = [s for s in book.worksheets if wanted in (None, s.title)]
+    if not book.worksheets:
+        raise _damaged(name)
     if not sheets:
         raise InputRefusedError(
             "missing_sheet",

@@ -1,0 +1,64 @@
+"""Docs say what is: every setting, error code and command they should name is there."""
+
+import re
+from pathlib import Path
+
+from nlp_service.settings import Settings
+from tests.broken_files import BROKEN, ROW_BY_ROW
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def sources() -> str:
+    folders = ("nlp_service", "models", "training")
+    return "\n".join(p.read_text(encoding="utf-8") for f in folders for p in sorted((ROOT / f).rglob("*.py")))
+
+
+def test_every_setting_is_documented() -> None:
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+    assert all(f"`THEMES_{name.upper()}`" in page for name in Settings.model_fields)
+
+
+def test_every_error_and_problem_code_is_documented() -> None:
+    page = (ROOT / "docs" / "reference" / "errors.md").read_text(encoding="utf-8")
+    codes = {c.code for c in (*BROKEN, *ROW_BY_ROW)}
+    codes |= set(re.findall(r'^    code = "(\w+)"', sources(), re.MULTILINE)) - {"error"}
+    codes |= set(re.findall(r'InputRefusedError\(\s*"(\w+)"', sources()))
+    missing = sorted(c for c in codes if f"`{c}`" not in page)
+    assert missing == []
+
+
+def test_the_readme_names_the_two_commands_and_links_that_exist() -> None:
+    assert "make demo" in README
+    assert "make test" in README
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_ci_runs_the_readme_test_command() -> None:
+    assert re.search(r"^make test$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+
+
+def test_every_make_target_in_the_readme_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"`make ([a-z-]+)`", README))
+    assert named <= targets
+    assert {"demo", "test"} <= targets
+
+
+def test_no_regular_expression_is_slow_on_hostile_text() -> None:
+    """Ten thousand hostile characters, each expression of the house; the bound is generous, a catastrophe is not near it."""
+    import importlib
+    import time
+
+    hostile = ["a" * 10_000, " " * 10_000, "<!" * 5_000, "a@" * 5_000, ("a" * 50 + "!") * 196]
+    patterns = []
+    for name in ("models.codebook", "nlp_service.ingest.xlsx_table", "nlp_service.report.workbook"):
+        patterns += [v for v in vars(importlib.import_module(name)).values() if isinstance(v, re.Pattern)]
+    assert patterns
+    for pattern in patterns:
+        for text in hostile:
+            began = time.perf_counter()
+            pattern.search(text.encode() if isinstance(pattern.pattern, bytes) else text)
+            assert time.perf_counter() - began < 2.0

@@ -1,0 +1,151 @@
+"""Decisions are read line by line; parts never share a text; measures equal their definitions."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.vocabulary import Comment, CommentId, DecidedComment, RespondentId, ThemeId, Verdict
+from tests.conftest import THREE
+from training.decisions import DecisionsError, read_decisions
+from training.evaluation import confusable_pairs, expected_calibration_error, metrics, micro_f1_interval
+from training.splits import make_folds
+from training.train import best_lexical_weight, cross_calibrated, read_about
+
+Write = Callable[[str, str], Path]
+
+
+def line(i: int, **more: object) -> str:
+    return json.dumps({"comment_id": str(i), "text": f"noise number {i}", "themes": ["noise"], **more}) + "\n"
+
+
+def decided(i: int, text: str, *, group: str | None = None, source: str | None = None) -> DecidedComment:
+    respondent = RespondentId(group) if group else None
+    return DecidedComment(
+        Comment(CommentId(str(i)), text, respondent=respondent), frozenset({ThemeId("noise")}), source
+    )
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        ("not json\n", "not_json"),
+        ("[1]\n", "not_an_object"),
+        (line(99, text="  "), "empty_text"),
+        (line(99, themes="noise"), "no_themes"),
+        (line(99, themes=["zebra"]), "unknown_theme"),
+        (line(3), "duplicate_id"),
+        (json.dumps({"text": "a", "themes": []}) + "\n", "blank_id"),
+    ],
+)
+def test_a_bad_line_is_named_with_its_number_and_the_rest_is_read(lines_file: Write, bad: str, code: str) -> None:
+    path = lines_file("d.jsonl", "".join(line(i) for i in range(9)) + bad)
+    good, problems = read_decisions(path, THREE)
+    assert len(good) == 9
+    assert [(p.row, p.code) for p in problems] == [(10, code)]
+
+
+def test_three_decisions_are_too_few(lines_file: Write) -> None:
+    with pytest.raises(DecisionsError, match="holds 3 usable decisions"):
+        read_decisions(lines_file("d.jsonl", "".join(line(i) for i in range(3))), THREE)
+
+
+def test_two_coders_may_decide_one_comment(lines_file: Write) -> None:
+    path = lines_file("d.jsonl", "".join(line(i, coder=c) for i in range(5) for c in ("a", "b")))
+    assert len(read_decisions(path, THREE)[0]) == 10
+
+
+def test_a_decided_comment_is_a_yes_or_no_for_every_theme() -> None:
+    verdicts = {d.theme: d.verdict for d in decided(1, "x").decisions(THREE)}
+    assert verdicts == {"noise": Verdict.YES, "theft": Verdict.NO, "light": Verdict.NO}
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.one_of(st.none(), st.integers(0, 4))), min_size=4, max_size=40))
+def test_no_text_and_no_respondent_is_in_two_folds(rows: list[tuple[int, int | None]]) -> None:
+    data = [decided(i, f"Text {t}!", group=None if g is None else f"g{g}") for i, (t, g) in enumerate(rows)]
+    folds, made_by = make_folds(data, seed=1, n_folds=3)
+    assert made_by == "text"
+    for key in (lambda d: d.comment.text, lambda d: d.comment.respondent or d.comment.id):
+        held: dict[str, set[int]] = {}
+        for d, fold in zip(data, folds, strict=True):
+            held.setdefault(str(key(d)), set()).add(int(fold))
+        assert all(len(f) == 1 for f in held.values())
+
+
+def test_whole_sources_are_held_out_when_there_are_enough() -> None:
+    data = [decided(i, f"t{i}", source=f"s{i % 5}") for i in range(50)]
+    folds, made_by = make_folds(data, seed=0)
+    assert made_by == "source"
+    assert len({(d.source, int(f)) for d, f in zip(data, folds, strict=True)}) == 5
+
+
+def test_metrics_equal_scikit_learn() -> None:
+    from sklearn.metrics import f1_score, hamming_loss
+
+    rng = np.random.default_rng(0)
+    truth, predicted = rng.random((200, 4)) < 0.3, rng.random((200, 4)) < 0.3
+    result = metrics(list("abcd"), predicted, truth)
+    assert result["micro_f1"] == round(f1_score(truth, predicted, average="micro"), 4)
+    assert result["macro_f1"] == round(f1_score(truth, predicted, average="macro"), 4)
+    assert result["samples_f1"] == round(f1_score(truth, predicted, average="samples", zero_division=1.0), 4)
+    assert result["hamming_loss"] == round(hamming_loss(truth, predicted), 4)
+    assert result["exact_match"] == round(float((truth == predicted).all(axis=1).mean()), 4)
+
+
+def test_disputed_cells_count_for_nothing() -> None:
+    truth, predicted = np.array([[True, False]]), np.array([[True, True]])
+    counted = np.array([[True, False]])
+    assert metrics(["a", "b"], predicted, truth, counted=counted)["micro_f1"] == 1.0
+
+
+def test_calibration_error_is_zero_for_honest_and_large_for_boastful_probabilities() -> None:
+    truth = np.array([True] * 3 + [False] * 7)
+    assert expected_calibration_error(np.full(10, 0.3), truth) == pytest.approx(0.0)
+    assert expected_calibration_error(np.full(10, 0.9), truth) == pytest.approx(0.6)
+
+
+def test_the_interval_holds_the_score_and_narrows_with_more_groups() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random((400, 3)) < 0.3
+    predicted = truth ^ (rng.random((400, 3)) < 0.1)
+    few = micro_f1_interval(predicted[:50], truth[:50], [str(i) for i in range(50)])
+    many = micro_f1_interval(predicted, truth, [str(i) for i in range(400)])
+    assert many[0] < metrics(list("abc"), predicted, truth)["micro_f1"] < many[1]
+    assert many[1] - many[0] < few[1] - few[0]
+
+
+def test_confusable_pairs_are_counted() -> None:
+    truth = np.array([[True, False], [True, False], [False, True]])
+    predicted = np.array([[False, True], [False, True], [False, True]])
+    assert confusable_pairs(["a", "b"], predicted, truth) == [{"decided": "a", "coded": "b", "n": 2}]
+
+
+def test_thresholds_never_see_the_rows_they_are_judged_on() -> None:
+    """If the held-out rows' decisions change, their verdicts stay: nothing was chosen on them."""
+    rng = np.random.default_rng(0)
+    scores, folds = rng.normal(size=(300, 2)), np.arange(300) % 3
+    truth = scores + rng.normal(size=(300, 2)) > 0.5
+    before = cross_calibrated(scores, truth, folds)
+    changed = truth.copy()
+    changed[folds == 1] = ~changed[folds == 1]
+    after = cross_calibrated(scores, changed, folds)
+    assert (before.predicted[folds == 1] == after.predicted[folds == 1]).all()
+    assert (before.probabilities[folds == 0] != after.probabilities[folds == 0]).any()
+
+
+def test_useless_words_get_no_weight_and_telling_ones_do() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random((600, 2)) < 0.4
+    good = np.where(truth, 1.0, -1.0) + rng.normal(0, 1.5, truth.shape)
+    assert best_lexical_weight(good, rng.normal(0, 8, truth.shape), truth) == 0.0
+    assert best_lexical_weight(good, np.where(truth, 1.0, -1.0) + rng.normal(0, 1.5, truth.shape), truth) > 0.0
+
+
+def test_about_takes_known_fields_alone(lines_file: Write) -> None:
+    assert read_about(lines_file("a.yaml", "name: x\ndata: [made up]\n")).data == ("made up",)
+    with pytest.raises(Exception, match="colour"):
+        read_about(lines_file("b.yaml", "colour: red\n"))

@@ -1,0 +1,1 @@
+"""Every claim's figures: run, printed, written as JSON."""

@@ -26,6 +26,14 @@ def test_rows_in_are_comments_plus_problems(block: int, tmp_path: Path) -> None:
         assert rows == comments + problems
 
 
+@pytest.mark.slow
+@pytest.mark.soak
+def test_a_thousand_tables_lose_no_row(tmp_path: Path) -> None:
+    for seed in range(1_000, 2_000):
+        rows, comments, problems = check_table(seed, tmp_path)
+        assert rows == comments + problems
+
+
 def test_a_workbook_keeps_row_numbers_types_and_gaps(tmp_path: Path) -> None:
     def fill(book: openpyxl.Workbook) -> None:
         sheet = book.active

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
@@ -89,6 +90,7 @@ def _collect(
 
 def _start(choice: ModelChoice) -> None:
     global _worker, _worker_batch_size
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the first one alone answers it
     _worker, _worker_batch_size = choice.load(), choice.batch_size
 
 

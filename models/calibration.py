@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+UNSURE_LOGITS: Final = 0.8
+"""Log-odds to either side of a threshold that count as unsure: for a threshold of .4, from .23 to .60."""
 _CONVERGED: Final = 1e-9
 MIN_POSITIVES: Final = 10
 """A theme with fewer positives than this uses the pooled calibration and threshold as they are."""
@@ -79,8 +81,8 @@ def fit_calibration(scores: FloatArray, truth: NDArray[np.bool_], *, shrink: flo
     Platt (1999) scaling, fitted by Newton steps: first one scale and bias for all cells, then for each theme with a
     Gaussian prior at the pooled values, whose weight is that of `shrink` positives. Thresholds maximise F1 for each
     theme, shrunk likewise on the log-odds scale towards the pooled optimum of micro-F1 (Lipton, Elkan and
-    Naryanaswamy, 2014: the optimum is half the best F1, hence usually below one half). The unsure band holds the
-    probabilities within one in five of the theme's cells that lie nearest to the threshold among those not clear.
+    Naryanaswamy, 2014: the optimum is half the best F1, hence usually below one half). The unsure band spans
+    `UNSURE_LOGITS` to either side of the threshold.
     """
     n, k = scores.shape
     if truth.shape != (n, k):
@@ -100,7 +102,7 @@ def fit_calibration(scores: FloatArray, truth: NDArray[np.bool_], *, shrink: flo
         weight = positives[j] / (positives[j] + shrink) if positives[j] >= MIN_POSITIVES else 0.0
         own = _logit(best_threshold(probabilities[:, j], truth[:, j])) if weight else 0.0
         threshold[j] = sigmoid(np.array(weight * own + (1 - weight) * pooled_cut))
-    low, high = sigmoid(_logit(threshold) - 0.8), sigmoid(_logit(threshold) + 0.8)
+    low, high = sigmoid(_logit(threshold) - UNSURE_LOGITS), sigmoid(_logit(threshold) + UNSURE_LOGITS)
     return Calibration(scale, bias, threshold, low, high, tuple(int(p) for p in positives))
 
 

@@ -88,8 +88,7 @@ class Classifier:
         self._lexical = tagger.lexical.astype(np.float32) if tagger.lexical.size else None
         self._idf = tagger.idf
         self._calibration = calibration
-        edges = np.stack((calibration.threshold, calibration.unsure_low, calibration.unsure_high))
-        self._threshold_logit = np.log(edges[0] / (1 - edges[0]))
+        self._threshold_logit = np.log(calibration.threshold / (1 - calibration.threshold))
         self.n_read_twice = 0
 
     def code_texts(self, texts: Sequence[str], *, batch_size: int = 64) -> Iterator[TextCoding]:

@@ -16,7 +16,7 @@ SAMPLE: Final = Path(__file__).parent / "samples" / "survey.csv"
 OUT: Final = Path("demo-output") / "sample-coded.xlsx"
 _SHOWN: Final = 3
 _SHOWN_CHARS: Final = (150, 420)
-_MIN_SPANS: Final = 2
+_MIN_THEMES: Final = 2
 _MAX_THEMES: Final = 3
 
 
@@ -43,9 +43,12 @@ def _telling(batch: CodedBatch) -> list[tuple[Comment, CodedComment]]:
     chosen: list[tuple[Comment, CodedComment]] = []
     seen: set[ThemeId] = set()
     low, high = _SHOWN_CHARS
+    codebook = batch.run.codebook
     for comment, coded in batch.pairs:
-        spans = {c.evidence for c in coded.codings}
-        fits = low <= len(comment.text) <= high and len(spans) >= _MIN_SPANS and len(coded.codings) <= _MAX_THEMES
+        themes = [codebook.get_theme(t) for t in coded.themes]
+        apart = len({s for c in coded.codings for s in c.evidence}) == sum(len(c.evidence) for c in coded.codings)
+        fits = low <= len(comment.text) <= high and _MIN_THEMES <= len(themes) <= _MAX_THEMES
+        fits = fits and apart and not any(t.residual for t in themes)
         if fits and "\n" not in comment.text and seen.isdisjoint(coded.themes):
             chosen.append((comment, coded))
             seen.update(coded.themes)

@@ -61,7 +61,8 @@ def test_rows_in_are_codings_plus_problems_and_evidence_is_verbatim(coded: Path)
 
 
 def test_batch_size_processes_and_order_change_no_byte(tmp_path: Path) -> None:
-    rows = list(csv.DictReader(SAMPLE.open(encoding="utf-8", newline="")))
+    with SAMPLE.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
     texts = [r[c] for r in rows for c in list(r)[2:4] if r[c].strip()] * 2
     made = [{"id": f"c{i:04d}", "text": t + (" again" if i >= 600 else "")} for i, t in enumerate(texts)]
     digests = set()

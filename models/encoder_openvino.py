@@ -14,14 +14,12 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from models.encoder import FloatArray, by_length
+from models.encoder import FloatArray
 from models.tokens import IntArray
 from models.weights import Base, EncoderWeightsError, Float32
 
 Precision = Literal["f32", "int8"]
 _GROUP: Final = 128
-_MAX_BATCH_TOKENS: Final = 1024
-"""Tokens in one call: enough to fill the core's matrix units, little enough to stay in its cache."""
 SMOOTHED: Final = ("qkv", "ffn")
 
 
@@ -70,14 +68,12 @@ class OpenVinoEncoder:
         self._request = ov.Core().compile_model(graph, "CPU", options).create_infer_request()
 
     def encode(self, windows: Sequence[IntArray]) -> list[FloatArray]:
-        """Return the token vectors of each window; windows of one length go through together, unpadded."""
-        out: list[FloatArray] = [np.empty((0, self.dim), np.float32)] * len(windows)
-        for group in by_length(windows, _MAX_BATCH_TOKENS):
-            ids = np.stack([windows[i] for i in group])
-            vectors = self._request.infer([ids], share_inputs=True, share_outputs=True)[0]
-            for i, rows in zip(group, vectors, strict=True):
-                out[i] = rows.copy()
-        return out
+        """Return the token vectors of each window, read one by one.
+
+        A call of several windows is no faster here: each new shape costs some tens of milliseconds once, and batches
+        have many more shapes than lengths.
+        """
+        return [self._request.infer([ids[None]], share_inputs=True, share_outputs=True)[0][0].copy() for ids in windows]
 
 
 class _Graph:

@@ -42,7 +42,7 @@ _worker_batch_size = 1
 def code_distinct(texts: Sequence[str], choice: ModelChoice, *, jobs: int, progress: Progress) -> dict[str, TextCoding]:
     """Return the coding of each distinct text.
 
-    Texts of like length travel together, since equal lengths share a call; what a text is coded as does not depend
+    Texts of like length travel together, so that chunks take like time; what a text is coded as does not depend
     on its company, on `jobs` or on the batch size.
     """
     times: dict[str, int] = {}

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.encoder import by_length
 from models.encoder_openvino import OpenVinoEncoder
 from models.tokens import WordPieces
 from models.weights import DEFAULT_BASE, Base, EncoderWeightsError, merge_adapters, read_base
@@ -53,14 +52,6 @@ def test_the_fast_adaptor_is_the_reference_to_rounding(base: Base, windows: list
     for a, b, c in zip(reference, fast, plain, strict=True):
         np.testing.assert_allclose(a, b, atol=2e-4)
         assert np.abs(a - c).max() > 1e-2
-
-
-def test_groups_hold_one_length_and_everything_once() -> None:
-    lengths = [5, 3, 5, 5, 9, 3, 400]
-    groups = by_length([np.zeros(n, np.int32) for n in lengths], max_tokens=10)
-    assert sorted(i for g in groups for i in g) == list(range(len(lengths)))
-    assert all(len({lengths[i] for i in g}) == 1 for g in groups)
-    assert all(len(g) == 1 or lengths[g[0]] * len(g) <= 10 for g in groups)
 
 
 def test_changed_weights_are_not_loaded(base: Base, tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ class OpenVinoEncoder:
         options: dict[str, Any] = {
             "INFERENCE_NUM_THREADS": n_threads,
             "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,  # pinned, two processes would share the first core
             "INFERENCE_PRECISION_HINT": "f32",
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": _GROUP if precision == "int8" else 0,
         }

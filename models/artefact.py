@@ -47,7 +47,7 @@ class Tagger:
 
     `adapters` by module: A (rank, in), B (out, rank), float16. `head` (K, dim) and `head_bias` (K,) float32.
     `lexical` (N_BUCKETS, K) float16 with `idf` (N_BUCKETS,) float32; both empty where no lexical part was fitted.
-    `smoothing` by `{layer}.{qkv|ffn}`: float32, shape (dim,).
+    `smoothing` by `{layer}.{place}`: float32, one for each input column.
     """
 
     adapters: Mapping[str, tuple[Float16, Float16]]

@@ -91,7 +91,7 @@ class Classifier:
         self._threshold_logit = np.log(calibration.threshold / (1 - calibration.threshold))
         self.n_read_twice = 0
 
-    def code_texts(self, texts: Sequence[str], *, batch_size: int = 64) -> Iterator[TextCoding]:
+    def code_texts(self, texts: Sequence[str], *, batch_size: int = 256) -> Iterator[TextCoding]:
         """Yield a coding for each text, in order.
 
         `batch_size` bounds memory and changes nothing else: the same text gives the same coding, to the last bit,
@@ -100,7 +100,7 @@ class Classifier:
         for start in range(0, len(texts), batch_size):
             yield from self._code_batch(texts[start : start + batch_size])
 
-    def code(self, comments: Sequence[Comment], *, batch_size: int = 64) -> Iterator[CodedComment]:
+    def code(self, comments: Sequence[Comment], *, batch_size: int = 256) -> Iterator[CodedComment]:
         """Yield a coded comment for each comment, in order."""
         codings = self.code_texts([c.text for c in comments], batch_size=batch_size)
         for comment, coding in zip(comments, codings, strict=True):
@@ -174,18 +174,17 @@ class Classifier:
             return tuple(segments for _ in coded)
         losses = np.full((len(segments), len(coded)), -np.inf)
         for w, window in enumerate(read.windows):
-            holder = tokens_of_segments(window, segments)
+            holds = tokens_of_segments(window, segments) == np.arange(len(segments))[:, None]
+            n_held = holds.sum(axis=1, keepdims=True)
+            member = holds.astype(np.float32)
             n = len(window.ids)
             shares = read.vectors[w] @ self._head[:, coded] / n
             score = shares.sum(axis=0)
-            words = token_shares(window, self._idf, self._lexical[:, coded]) if self._lexical is not None else None
+            lost = score - (score - member @ shares[1:-1]) * (n / (n - n_held))
+            if self._lexical is not None:
+                lost = lost + member @ token_shares(window, self._idf, self._lexical[:, coded])
             carries = by_window[w, coded] >= self._calibration.threshold[coded]
-            for s in np.unique(holder[holder >= 0]):
-                inside = np.flatnonzero(holder == s)
-                lost = score - (score - shares[inside + 1].sum(axis=0)) * n / (n - len(inside))
-                if words is not None:
-                    lost = lost + words[inside].sum(axis=0)
-                losses[s] = np.maximum(losses[s], np.where(carries, lost, -np.inf))
+            losses = np.maximum(losses, np.where((n_held > 0) & carries, lost, -np.inf))
         out: list[tuple[Segment, ...]] = []
         for j in range(len(coded)):
             best = losses[:, j].max()

@@ -11,9 +11,14 @@ from typing import Final
 from models.classifier import Classifier, TextCoding
 from models.model import Backend, load_model
 
-CHUNK_TEXTS: Final = 256
+CHUNK_TEXTS: Final = 512
+CHUNK_CHARS: Final = 60_000
+"""A chunk is full at either: many texts of one length are read together, and memory does not grow with length."""
 MIN_TEXTS_A_PROCESS: Final = 300
 """Fewer distinct texts than this are coded before another process would have started."""
+_START_METHOD: Final = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+_HEAVY: Final = ["models.model", "models.encoder_openvino", "openvino.opset13", "spacy.lang.en"]
+"""Imported once, by the server that worker processes are forked from."""
 _AHEAD: Final = 2
 """Chunks that wait for each process: enough to keep it busy, few enough to stop quickly."""
 
@@ -56,15 +61,17 @@ def code_distinct(texts: Sequence[str], choice: ModelChoice, *, jobs: int, progr
         codings.update(zip(chunk, coded, strict=True))
         progress(sum(times[t] for t in chunk))
 
-    chunks = [distinct[i : i + CHUNK_TEXTS] for i in range(0, len(distinct), CHUNK_TEXTS)]
-    chunks.reverse()  # the longest first: the last chunks to finish are the small ones
+    chunks = _chunks(distinct)
+    chunks.reverse()  # the longest texts first: the last chunks to finish are the quick ones
     if jobs == 1:
         classifier = choice.load()
         for chunk in chunks:
             keep(chunk, list(classifier.code_texts(chunk, batch_size=choice.batch_size)))
         return codings
     os.environ.update(OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context(_START_METHOD)
+    if _START_METHOD == "forkserver":
+        context.set_forkserver_preload(_HEAVY)
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(choice,)) as pool:
         waiting: dict[Future[list[TextCoding]], list[str]] = {}
         try:
@@ -78,6 +85,18 @@ def code_distinct(texts: Sequence[str], choice: ModelChoice, *, jobs: int, progr
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return codings
+
+
+def _chunks(texts: Sequence[str]) -> list[list[str]]:
+    chunks: list[list[str]] = [[]]
+    room = CHUNK_CHARS
+    for text in texts:
+        if chunks[-1] and (len(chunks[-1]) == CHUNK_TEXTS or len(text) > room):
+            chunks.append([])
+            room = CHUNK_CHARS
+        chunks[-1].append(text)
+        room -= len(text)
+    return [c for c in chunks if c]
 
 
 def _collect(

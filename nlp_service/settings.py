@@ -21,5 +21,5 @@ class Settings(BaseSettings):
     """THEMES_ENCODER: where the base encoder lies, or the one to train on: a name or a folder."""
     jobs: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1, le=256)
     """THEMES_JOBS: processes that code at the same time, one thread each; all cores if not set."""
-    batch_size: int = Field(default=64, ge=1, le=4096)
+    batch_size: int = Field(default=256, ge=1, le=4096)
     """THEMES_BATCH_SIZE: texts that a process holds in memory at once; changes no coding."""

@@ -23,7 +23,7 @@ _SORTED_BATCHES: Final = 16
 class FitSettings:
     """Everything that shapes a fit. Chosen on held-out registers of the starter corpus; see docs/adr/0004."""
 
-    epochs: int = 4
+    epochs: int = 5
     rank: int = 16
     adapter_rate: float = 1e-3
     head_rate: float = 5e-3

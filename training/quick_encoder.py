@@ -14,12 +14,14 @@ STRENGTH: Final = 0.4
 QUANTILE: Final = 0.99
 _FEEDS: Final = {
     "qkv": ("attention.self.query", "attention.self.key", "attention.self.value"),
+    "mix": ("attention.output.dense",),
     "ffn": ("intermediate.dense",),
+    "out": ("output.dense",),
 }
 
 
 def fit_smoothing(base: Base, tensors: Mapping[str, Float32], windows: Sequence[IntArray]) -> dict[str, Float32]:
-    """Return divisors by `{layer}.{qkv|ffn}` that even out activations against weights.
+    """Return divisors by `{layer}.{place}` that even out activations against weights.
 
     Xiao et al. 2023 (SmoothQuant): s = a^alpha / w^(1 - alpha) for each column, from the 99 % quantile of the
     activation's size over tokens and the largest weight it meets; scaled to geometric mean 1. `windows` should be some

@@ -31,7 +31,7 @@ from training.splits import make_folds
 LEXICAL_WEIGHTS: Final = (0.0, 0.15, 0.3, 0.45, 0.6)
 SMOOTHING_TEXTS: Final = 300
 MARGIN_TEXTS: Final = 1_500
-MARGIN_QUANTILE: Final = 0.98
+MARGIN_QUANTILE: Final = 0.90
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

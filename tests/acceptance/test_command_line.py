@@ -41,8 +41,8 @@ def test_every_format_holds_the_same_codings(coded: Path) -> None:
     with (coded / "o.csv").open(encoding="utf-8-sig", newline="") as file:
         assert [[t for t in row["themes"].split("; ") if t] for row in csv.DictReader(file)] == expected
     assert pq.read_table(coded / "o.parquet")["themes"].to_pylist() == expected
-    sheet = openpyxl.load_workbook(coded / "o.xlsx", read_only=True)["Comments"]
-    rows = list(sheet.iter_rows(min_row=2, values_only=True))
+    with (coded / "o.xlsx").open("rb") as file:
+        rows = list(openpyxl.load_workbook(file)["Comments"].iter_rows(min_row=2, values_only=True))
     assert [len((row[3] or "").splitlines()) for row in rows] == [len(e) for e in expected]
 
 

@@ -5,6 +5,7 @@ from typing import Final
 
 import click
 
+from models.model import STARTER_ID
 from models.vocabulary import CodedComment, Comment, ThemeId
 from nlp_service.cli.code import progress_bar
 from nlp_service.code_batch import CodedBatch, CodeRequest, code_batch
@@ -24,7 +25,7 @@ def main() -> None:
     """Code the sample, print the table of themes and three comments with their evidence underlined."""
     settings = Settings()
     OUT.parent.mkdir(exist_ok=True)
-    choice = ModelChoice(settings.model, settings.backend, settings.encoder, settings.batch_size)
+    choice = ModelChoice(settings.model or STARTER_ID, settings.backend, settings.encoder, settings.batch_size)
     batch = code_batch(CodeRequest((SAMPLE,), OUT, choice, jobs=settings.jobs), start=progress_bar)
     click.echo(
         "\nThe sample is made up: the Harrowgate and Marlow community safety consultation, two open questions.\n"

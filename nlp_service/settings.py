@@ -1,11 +1,12 @@
 """Settings from the environment, each documented in docs/reference/settings.md."""
 
 import os
+from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from models.model import STARTER_ID, Backend
+from models.model import Backend
 
 
 class Settings(BaseSettings):
@@ -13,8 +14,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="THEMES_", extra="ignore")
 
-    model: str = STARTER_ID
-    """THEMES_MODEL: `starter` or the path of a model folder."""
+    model: str | None = None
+    """THEMES_MODEL: `starter`, a model or codebook id of the registry, or the path of a model folder."""
+    registry: Path = Field(default_factory=lambda: Path.home() / ".local" / "share" / "themes" / "registry")
+    """THEMES_REGISTRY: the folder of published models."""
     backend: Backend = Backend.FAST
     """THEMES_BACKEND: fast, exact or reference."""
     encoder: str | None = None

@@ -1,5 +1,6 @@
 """Shared parts: a small real model (the base encoder with a fixed head) that takes no training."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,11 @@ from models.vocabulary import Codebook, Theme, ThemeId
 from models.weights import DEFAULT_BASE, Base, read_base
 
 THREE = Codebook("flat", "1", tuple(Theme(ThemeId(i), i.title(), f"About {i}.") for i in ("noise", "theft", "light")))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_registry_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["THEMES_REGISTRY"] = str(tmp_path_factory.mktemp("none") / "registry")
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,7 @@ def make_card(facts: Mapping[str, Any], codebook: Codebook) -> str:
         f"| samples-F1 | {out_of_sample['samples_f1']:.3f} |",
         f"| exact match | {out_of_sample['exact_match']:.3f} |",
         f"| expected calibration error | {out_of_sample['ece']:.4f} |",
+        *_beside(facts),
         "",
         "| theme | label | positives | precision | recall | F1 | threshold |",
         "|---|---|---|---|---|---|---|",
@@ -50,6 +51,20 @@ def make_card(facts: Mapping[str, Any], codebook: Codebook) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _beside(facts: Mapping[str, Any]) -> Sequence[str]:
+    """Return rows to read the scores by: how well coders agree, and what was kept out."""
+    agreement, gold = facts.get("coder_agreement"), facts.get("gold")
+    lines: list[str] = []
+    if agreement is not None:
+        lines.append(
+            f"| two coders of one comment ({agreement['n_pairs']} pairs): micro-F1 | {agreement['micro_f1']:.3f} |"
+        )
+    if gold is not None:
+        kept = f"| kept out of training: gold set `{gold['sha256'][:16]}` | {gold['n_left_out']} decided comments left out |"
+        lines.append(kept)
+    return lines
 
 
 def _theme_rows(per_theme: Mapping[str, Mapping[str, Any]], codebook: Codebook) -> Sequence[str]:

@@ -1,10 +1,12 @@
 """Decisions files: JSON lines, each a comment with the complete set of themes that a person gave it."""
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from models.calibration import MIN_POSITIVES
 from models.text import normalise
 from models.vocabulary import Codebook, Comment, CommentId, DecidedComment, Problem, RespondentId, ThemeId, ThemesError
 
@@ -42,21 +44,27 @@ def read_decisions(path: Path, codebook: Codebook) -> tuple[list[DecidedComment]
     decided: list[DecidedComment] = []
     problems: list[Problem] = []
     first_line: dict[tuple[str, str | None], int] = {}
+    themes_of: dict[tuple[str, str | None], frozenset[ThemeId]] = {}
     codable = {t.id for t in codebook.codable}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        taken = _take(line, codable)
+        taken = _take(line, codable, number)
         if isinstance(taken, DecidedComment):
             key = (taken.comment.id, taken.coder)
             if key not in first_line:
-                first_line[key] = number
+                first_line[key], themes_of[key] = number, taken.themes
                 decided.append(taken)
                 continue
+            first = first_line[key]
             taken = (
-                "duplicate_id",
-                f"the comment of line {first_line[key]}, by the same coder, again",
-                "keep one of the two",
+                ("duplicate_id", f"the comment of line {first}, by the same coder, again", "keep one of the two")
+                if taken.themes == themes_of[key]
+                else (
+                    "conflicting_decisions",
+                    f"the comment of line {first}, by the same coder, with other themes: both yes and no",
+                    "keep the line that holds, or name the two coders",
+                )
             )
         problems.append(Problem(*taken, row=number, file=path.name))
     if len(decided) < MIN_COMMENTS:
@@ -69,7 +77,45 @@ def read_decisions(path: Path, codebook: Codebook) -> tuple[list[DecidedComment]
     return decided, problems
 
 
-def _take(line: str, codable: set[ThemeId]) -> DecidedComment | tuple[str, str, str]:
+def find_doubts(decided: Sequence[DecidedComment], codebook: Codebook) -> list[Problem]:
+    """Return what can be trained on but should be known: the same text decided in two ways, themes without positives."""
+    doubts: list[Problem] = []
+    first: dict[tuple[str, str | None], DecidedComment] = {}
+    for d in decided:
+        seen = first.setdefault((normalise(d.comment.text).text.casefold(), d.coder), d)
+        if seen.themes != d.themes:
+            doubts.append(
+                Problem(
+                    "conflicting_text",
+                    f"the same text as line {seen.comment.row}, by the same coder, with other themes",
+                    "decide once for both, if the question is the same",
+                    row=d.comment.row,
+                )
+            )
+    counts = Counter(t for d in decided for t in d.themes)
+    for theme in codebook.codable:
+        if counts[theme.id] == 0:
+            found, code = "no comment has it: the model knows it by definition and examples alone", "no_positives"
+        elif counts[theme.id] < MIN_POSITIVES:
+            found, code = f"{counts[theme.id]} comments have it: too few to calibrate it by itself", "few_positives"
+        else:
+            continue
+        doubts.append(Problem(code, f"{theme.id}: {found}", "decide more comments that raise it"))
+    return doubts
+
+
+def leave_out(decided: Sequence[DecidedComment], gold: Sequence[DecidedComment]) -> list[DecidedComment]:
+    """Return the decisions that share no text and no respondent with a gold set."""
+    texts = {normalise(d.comment.text).text.casefold() for d in gold}
+    respondents = {d.comment.respondent for d in gold} - {None}
+    return [
+        d
+        for d in decided
+        if normalise(d.comment.text).text.casefold() not in texts and d.comment.respondent not in respondents
+    ]
+
+
+def _take(line: str, codable: set[ThemeId], number: int) -> DecidedComment | tuple[str, str, str]:
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError):
@@ -97,6 +143,7 @@ def _take(line: str, codable: set[ThemeId]) -> DecidedComment | tuple[str, str, 
         text,
         optional["question"],
         RespondentId(optional["group"]) if optional["group"] is not None else None,
+        number,
     )
     return DecidedComment(
         comment,

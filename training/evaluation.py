@@ -1,10 +1,13 @@
 """How well codings agree with decisions: the metrics file, and the numbers of the card."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from models.vocabulary import DecidedComment, ThemeId
 
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
@@ -111,6 +114,32 @@ def confusable_pairs(
     order = np.argsort(-counts, axis=None, kind="stable")[:most]
     rows = [(int(i // len(themes)), int(i % len(themes))) for i in order]
     return [{"decided": themes[a], "coded": themes[b], "n": int(counts[a, b])} for a, b in rows if counts[a, b] > 1]
+
+
+def coder_agreement(decided: Sequence[DecidedComment], themes: Sequence[ThemeId]) -> dict[str, Any] | None:
+    """Return how well coders agree on the comments that two of them saw; None if there are none.
+
+    Notes
+    -----
+    Of each comment (one id) every pair of coders counts. F1 between two codings is the same whichever is called the truth.
+    Agreement beyond chance is Scott's pi (1955) over all cells, since pairs have no first and second coder.
+    """
+    by_comment: dict[str, dict[str, frozenset[ThemeId]]] = {}
+    for d in decided:
+        if d.coder is not None:
+            by_comment.setdefault(d.comment.id, {})[d.coder] = d.themes
+    pairs = [p for coders in by_comment.values() for p in itertools.combinations(coders.values(), 2)]
+    if not pairs:
+        return None
+    a, b = (np.array([[t in pair[side] for t in themes] for pair in pairs], dtype=np.bool_) for side in (0, 1))
+    agreed, rate = float((a == b).mean()), float((a.mean() + b.mean()) / 2)
+    chance = rate**2 + (1 - rate) ** 2
+    return {
+        "n_pairs": len(pairs),
+        "micro_f1": _round(_ratio(2 * (a & b).sum(), a.sum() + b.sum())),
+        "exact_match": _round((a == b).all(axis=1).mean()),
+        "scott_pi": _round((agreed - chance) / (1 - chance)) if chance < 1 else None,
+    }
 
 
 def _ratio(top: Any, bottom: Any) -> Any:

@@ -17,16 +17,18 @@ from models.artefact import Artefact, Tagger, write_artefact
 from models.calibration import Calibration, fit_calibration
 from models.lexical import N_BUCKETS
 from models.model import Backend, build_classifier
-from models.tokens import Window, WordPieces
-from models.vocabulary import Codebook, DecidedComment, ModelId, ThemesError
+from models.text import make_segments
+from models.tokens import Window, WordPieces, tokens_of_segments
+from models.vocabulary import Codebook, DecidedComment, ModelId, Segment, ThemesError
 from models.weights import DEFAULT_BASE, Base, merge_adapters, read_base
 from training.card import make_card
 from training.decisions import DecisionsError
-from training.evaluation import confusable_pairs, metrics, micro_f1_interval
+from training.evaluation import coder_agreement, confusable_pairs, metrics, micro_f1_interval
 from training.finetune import FitSettings, Fitted, Step, fit
 from training.lexical_fit import Lexical, fit_lexical
 from training.quick_encoder import fit_smoothing
 from training.splits import make_folds
+from training.suspects import Suspect, find_suspects
 
 LEXICAL_WEIGHTS: Final = (0.0, 0.15, 0.3, 0.45, 0.6)
 SMOOTHING_TEXTS: Final = 300
@@ -92,6 +94,26 @@ def read_about(path: Path) -> About:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptOut:
+    """A gold set that training never sees.
+
+    Its digest, and how many decisions were left out because they share a text or a respondent with it.
+    """
+
+    sha256: str
+    n_left_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What training gives besides the folder."""
+
+    model_id: ModelId
+    facts: dict[str, Any]
+    suspects: tuple[Suspect, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Data:
     """Decisions as arrays: one row a comment."""
 
@@ -111,9 +133,10 @@ def train(
     settings: FitSettings | None = None,
     about: About | None = None,
     encoder: str = DEFAULT_BASE,
+    gold: KeptOut | None = None,
     report: Report = lambda _stage, _step: None,
-) -> tuple[ModelId, dict[str, Any]]:
-    """Write a model folder and return its id and the facts on its card.
+) -> Trained:
+    """Write a model folder and return its id, the facts on its card and the decisions in doubt.
 
     Parameters
     ----------
@@ -125,6 +148,8 @@ def train(
         The folder to write, whole or not at all.
     settings, about, encoder
         How to fit, what to say on the card, and which base encoder to start from.
+    gold
+        What was kept out of `decided`, for the card.
     report
         Told of each stage, and of each step of a fit.
 
@@ -147,8 +172,8 @@ def train(
     mask_id = pieces.mask_id
     folds, made_by = make_folds(decided, seed=settings.seed, n_folds=settings.n_folds)
     held_out = _held_out_scores(base, mask_id, data, folds, settings, report)
-    weight = best_lexical_weight(*held_out, data.truth)
-    scores = held_out[0] + weight * held_out[1]
+    weight = best_lexical_weight(held_out.by_encoder, held_out.by_words, data.truth)
+    scores = held_out.by_encoder + weight * held_out.by_words
     honest = cross_calibrated(scores, data.truth, folds)
     calibration = fit_calibration(scores, data.truth)
     report("final fit", None)
@@ -156,9 +181,14 @@ def train(
     lexical = fit_lexical(data.windows, data.truth) if weight else None
     report("quick encoder", None)
     artefact = _artefact(base, data, fitted, lexical, weight, calibration, settings, about, encoder)
+    themes = [t.id for t in codebook.codable]
+    suspects = find_suspects(themes, data.truth, honest.probabilities, held_out.evidence)
     facts = _facts(data, honest, calibration, made_by, weight, settings, about, encoder)
+    agreement = coder_agreement(decided, themes)
+    facts |= {"gold": asdict(gold)} if gold is not None else {}
+    facts |= {"coder_agreement": agreement} if agreement is not None else {}
     model_id = write_artefact(out, replace(artefact, card=facts, card_text=make_card(facts, codebook)))
-    return model_id, facts
+    return Trained(model_id, facts, tuple(suspects))
 
 
 def _data(decided: Sequence[DecidedComment], codebook: Codebook, pieces: WordPieces) -> _Data:
@@ -185,14 +215,23 @@ def _fit(
     return fit(base, mask_id, windows, truth, settings, known=known, progress=lambda step: report(stage, step))
 
 
+@dataclass(frozen=True, slots=True)
+class _HeldOutScores:
+    """Scores of every comment by models that did not see its fold, both (n, n_themes), and the segments behind them."""
+
+    by_encoder: FloatArray
+    by_words: FloatArray
+    evidence: tuple[tuple[Segment | None, ...], ...]
+
+
 def _held_out_scores(
     base: Base, mask_id: int, data: _Data, folds: NDArray[np.int64], settings: FitSettings, report: Report
-) -> tuple[FloatArray, FloatArray]:
-    """Return encoder and lexical scores of every comment by models that did not see its fold; both (n, n_themes)."""
+) -> _HeldOutScores:
     from models.encoder_openvino import OpenVinoEncoder  # noqa: PLC0415
     from models.encoder_reference import ReferenceEncoder  # noqa: PLC0415
 
     by_encoder, by_words = np.zeros(data.truth.shape), np.zeros(data.truth.shape)
+    evidence: list[tuple[Segment | None, ...]] = [()] * len(data.decided)
     n_folds = int(folds.max()) + 1
     for fold in range(n_folds):
         inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
@@ -206,7 +245,19 @@ def _held_out_scores(
         by_encoder[outside] = np.stack([v.mean(axis=0) for v in vectors]) @ fitted.head.T + fitted.head_bias
         lexical = fit_lexical([data.windows[i] for i in inside], data.truth[inside])
         by_words[outside] = lexical.scores([data.windows[i] for i in outside])
-    return by_encoder, by_words
+        for i, v in zip(outside, vectors, strict=True):
+            evidence[int(i)] = _telling_segments(data.decided[int(i)].comment.text, data.windows[i], v @ fitted.head.T)
+    return _HeldOutScores(by_encoder, by_words, tuple(evidence))
+
+
+def _telling_segments(text: str, window: Window, shares: NDArray[np.floating[Any]]) -> tuple[Segment | None, ...]:
+    """Return for each theme the segment whose tokens speak most for it; shares of shape (n_tokens, n_themes)."""
+    segments = make_segments(text)
+    if not segments:
+        return (None,) * int(shares.shape[1])
+    holds = tokens_of_segments(window, segments) == np.arange(len(segments))[:, None]
+    best = (holds.astype(np.float32) @ shares[1:-1]).argmax(axis=0)
+    return tuple(segments[int(s)] for s in best)
 
 
 def best_lexical_weight(by_encoder: FloatArray, by_words: FloatArray, truth: BoolArray) -> float:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from models.model import Backend
 from nlp_service.code_batch import OUTPUTS, CodeRequest, code_batch
 from nlp_service.coding_pool import ModelChoice, Progress
+from nlp_service.find_model import find_model
 from nlp_service.ingest.comments import BLANK
 from nlp_service.report.table import themes_table
 from nlp_service.settings import Settings
@@ -40,7 +41,8 @@ def _advance(bar: "tqdm[Never]", n: int) -> None:
     help="Column that names each row. [default: one named like id, else row numbers]",
 )
 @click.option("--sheet", metavar="NAME", help="Sheet of a workbook. [default: the first with rows]")
-@click.option("--model", metavar="ID_OR_DIR", help="Model to code with. [default: starter]")
+@click.option("--model", metavar="ID_OR_DIR", help="Model to code with. [default: the published one, else starter]")
+@click.option("--consultation", metavar="NAME", help="Code with the model pinned to it, if one is.")
 @click.option("--backend", type=click.Choice([b.value for b in Backend]), help="Which encoder adaptor. [default: fast]")
 @click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Processes. [default: one a core]")
 @click.option(
@@ -54,6 +56,7 @@ def code(
     id_column: str | None,
     sheet: str | None,
     model: str | None,
+    consultation: str | None,
     backend: str | None,
     jobs: int | None,
     batch_size: int | None,
@@ -72,7 +75,7 @@ def code(
     """
     settings = Settings()
     choice = ModelChoice(
-        model or settings.model,
+        str(find_model(settings.registry, model, consultation=consultation, default=settings.model)),
         Backend(backend or settings.backend),
         settings.encoder,
         batch_size or settings.batch_size,

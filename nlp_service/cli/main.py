@@ -12,6 +12,7 @@ import click
 from pydantic import ValidationError
 
 from models.model import ModelNotFoundError
+from models.registry import RegistryBusyError
 from models.vocabulary import ThemesError
 from nlp_service.cli.code import code
 from nlp_service.cli.codebook import codebook
@@ -22,6 +23,7 @@ from nlp_service.ingest.table import InputNotFoundError
 USAGE: Final = 2
 REFUSED: Final = 3
 NOT_FOUND: Final = 4
+BUSY: Final = 5
 BUG: Final = 70
 STOPPED: Final = 130
 _NOT_FOUND_ERRORS: Final = (InputNotFoundError, ModelNotFoundError)
@@ -65,7 +67,7 @@ def run(arguments: list[str] | None = None) -> int:
         return USAGE
     except ThemesError as error:
         lines = (f"error {error.code}: {error.found}", f"  allowed: {error.allowed}", f"  next: {error.next_step}")
-        return _say("\n".join(lines), NOT_FOUND if isinstance(error, _NOT_FOUND_ERRORS) else REFUSED)
+        return _say("\n".join(lines), _exit_code(error))
     except ValidationError as error:
         names = ", ".join(f"THEMES_{str(e['loc'][0]).upper()} ({e['msg']})" for e in error.errors())
         return _say(f"error bad_setting: {names}\n  next: see docs/reference/settings.md", USAGE)
@@ -75,6 +77,12 @@ def run(arguments: list[str] | None = None) -> int:
             f"error bug: {type(error).__name__} at {places}\n  next: report this line; it holds no comment text.", BUG
         )
     return result if isinstance(result, int) else 0
+
+
+def _exit_code(error: ThemesError) -> int:
+    if isinstance(error, _NOT_FOUND_ERRORS):
+        return NOT_FOUND
+    return BUSY if isinstance(error, RegistryBusyError) else REFUSED
 
 
 def _say(message: str, exit_code: int) -> int:

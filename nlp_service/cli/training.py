@@ -1,5 +1,6 @@
 """`themes train` and `themes evaluate`: thin doors to the `training` package."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from tqdm import tqdm
 from models.codebook import read_codebook
 from models.model import Backend, load_model
 from models.vocabulary import DecidedComment, Problem
+from nlp_service.find_model import find_model
 from nlp_service.report.codings_file import written_aside
 from nlp_service.settings import Settings
 
@@ -32,18 +34,38 @@ _SHOWN_PROBLEMS = 10
 @click.option(
     "--about", "about_file", type=click.Path(path_type=Path), help="YAML with name, version, data, limits for the card."
 )
+@click.option(
+    "--gold",
+    type=click.Path(path_type=Path),
+    help="Gold set (JSONL) to keep out: its texts and respondents are left out.",
+)
+@click.option(
+    "--suspects",
+    type=click.Path(path_type=Path),
+    help="File to write (JSONL): decisions the model disagrees with most.",
+)
 def train(
-    files: tuple[Path, ...], codebook: Path, out: Path, seed: int, folds: int, threads: int, about_file: Path | None
+    files: tuple[Path, ...],
+    codebook: Path,
+    out: Path,
+    seed: int,
+    folds: int,
+    threads: int,
+    about_file: Path | None,
+    gold: Path | None,
+    suspects: Path | None,
 ) -> None:
     """Fit, calibrate and evaluate a model on DECISIONS, and write its folder.
 
     \b
     Example:
       themes train --decisions coded.jsonl --codebook my-codebook.yaml --out my-model
+      themes train --decisions coded.jsonl --codebook my-codebook.yaml --gold gold.jsonl --suspects look.jsonl --out my-model
     """
-    from training.decisions import read_decisions  # noqa: PLC0415 -- training is heavy to import
+    from training.decisions import find_doubts, leave_out, read_decisions  # noqa: PLC0415 -- training is heavy to import
     from training.finetune import FitSettings, Step  # noqa: PLC0415
-    from training.train import About, read_about  # noqa: PLC0415
+    from training.suspects import suspect_line  # noqa: PLC0415
+    from training.train import About, KeptOut, read_about  # noqa: PLC0415
     from training.train import train as train_model  # noqa: PLC0415
 
     book = read_codebook(codebook)
@@ -52,6 +74,13 @@ def train(
         more, problems = read_decisions(file, book)
         decided.extend(more)
         show_problems(problems)
+    kept_out: KeptOut | None = None
+    if gold is not None:
+        of_gold, problems = read_decisions(gold, book)
+        show_problems(problems)
+        n_all, decided = len(decided), leave_out(decided, of_gold)
+        kept_out = KeptOut(hashlib.sha256(gold.read_bytes()).hexdigest(), n_all - len(decided))
+    show_problems(find_doubts(decided, book), word="warning")
     about = About()
     if about_file is not None:
         about = read_about(about_file)
@@ -71,19 +100,26 @@ def train(
 
     encoder = Settings().encoder
     chosen = {"encoder": encoder} if encoder else {}
-    model_id, facts = train_model(
+    trained = train_model(
         decided,
         book,
         out,
         settings=FitSettings(seed=seed, n_folds=folds, n_threads=threads),
         about=about,
+        gold=kept_out,
         report=report,
         **chosen,
     )
+    facts = trained.facts
     score = facts["out_of_sample"]
+    if suspects is not None:
+        with written_aside(suspects) as beside, beside.open("w", encoding="utf-8") as out_file:
+            for s in trained.suspects:
+                out_file.write(json.dumps(suspect_line(s, decided[s.row], book), ensure_ascii=False) + "\n")
     click.echo(
-        f"{model_id} -> {out}: {facts['n_comments']} comments, out-of-sample ({facts['split']}) micro-F1 {score['micro_f1']}, "
-        f"macro-F1 {score['macro_f1']}, ECE {score['ece']}"
+        f"{trained.model_id} -> {out}: {facts['n_comments']} comments, out-of-sample ({facts['split']}) micro-F1 {score['micro_f1']}, "
+        f"macro-F1 {score['macro_f1']}, ECE {score['ece']}; "
+        f"{len(trained.suspects)} decisions in doubt" + (f" -> {suspects}" if suspects is not None else "")
     )
 
 
@@ -104,7 +140,8 @@ def evaluate(model_dir: str, decisions: Path, out: Path) -> None:
     from training.score import score_model  # noqa: PLC0415
 
     settings = Settings()
-    classifier = load_model(model_dir, backend=Backend(settings.backend), encoder=settings.encoder)
+    folder = find_model(settings.registry, model_dir)
+    classifier = load_model(str(folder), backend=Backend(settings.backend), encoder=settings.encoder)
     decided, problems = read_decisions(decisions, classifier.codebook)
     show_problems(problems)
     result = score_model(classifier, decided)
@@ -115,9 +152,10 @@ def evaluate(model_dir: str, decisions: Path, out: Path) -> None:
     )
 
 
-def show_problems(problems: list[Problem]) -> None:
+def show_problems(problems: list[Problem], *, word: str = "problem") -> None:
     """Print the first problems of a decisions file, and how many more there are."""
     for p in problems[:_SHOWN_PROBLEMS]:
-        click.echo(f"problem {p.code}: {p.file} line {p.row}: {p.found}; {p.next_step}.", err=True)
+        where = " ".join(w for w in (p.file, f"line {p.row}" if p.row else None) if w)
+        click.echo(f"{word} {p.code}: {where}{': ' if where else ''}{p.found}; {p.next_step}.", err=True)
     if len(problems) > _SHOWN_PROBLEMS:
-        click.echo(f"… and {len(problems) - _SHOWN_PROBLEMS} more problems.", err=True)
+        click.echo(f"… and {len(problems) - _SHOWN_PROBLEMS} more {word}s.", err=True)

@@ -55,8 +55,17 @@ def test_a_small_model_is_trained_verified_evaluated_and_used(tmp_path: Path) ->
     decisions = tmp_path / "d.jsonl"
     decisions.write_text("".join(json.dumps(line) + "\n" for line in lines))
     model = tmp_path / "model"
-    said = themes("train", "--decisions", decisions, "--codebook", tmp_path / "book.yaml", "--out", model, "--folds", 2)
-    assert "15 comments" in said
+    gold = tmp_path / "gold.jsonl"
+    lines_of_gold = [{"comment_id": f"g{i}", "text": f"gold {i}", "themes": []} for i in range(8)]
+    gold.write_text("".join(json.dumps(line) + "\n" for line in [*lines_of_gold, {**lines[0], "comment_id": "g9"}]))
+    suspects = tmp_path / "suspects.jsonl"
+    said = themes(
+        *("train", "--decisions", decisions, "--codebook", tmp_path / "book.yaml", "--out", model),
+        *("--folds", 2, "--gold", gold, "--suspects", suspects),
+    )
+    assert "14 comments" in said
+    assert f"{len(suspects.read_text().splitlines())} decisions in doubt" in said
+    assert "1 decided comments left out" in (model / "card.md").read_text()
     assert "intact" in themes("model", "verify", model)
     metrics = tmp_path / "m.json"
     themes("evaluate", model, "--decisions", decisions, "--out", metrics)

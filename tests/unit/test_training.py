@@ -11,9 +11,16 @@ from hypothesis import strategies as st
 
 from models.vocabulary import Comment, CommentId, DecidedComment, RespondentId, ThemeId, Verdict
 from tests.conftest import THREE
-from training.decisions import DecisionsError, read_decisions
-from training.evaluation import confusable_pairs, expected_calibration_error, metrics, micro_f1_interval
+from training.decisions import DecisionsError, find_doubts, leave_out, read_decisions
+from training.evaluation import (
+    coder_agreement,
+    confusable_pairs,
+    expected_calibration_error,
+    metrics,
+    micro_f1_interval,
+)
 from training.splits import make_folds
+from training.suspects import find_suspects
 from training.train import best_lexical_weight, cross_calibrated, read_about
 
 Write = Callable[[str, str], Path]
@@ -39,6 +46,7 @@ def decided(i: int, text: str, *, group: str | None = None, source: str | None =
         (line(99, themes="noise"), "no_themes"),
         (line(99, themes=["zebra"]), "unknown_theme"),
         (line(3), "duplicate_id"),
+        (line(3, themes=["theft"]), "conflicting_decisions"),
         (json.dumps({"text": "a", "themes": []}) + "\n", "blank_id"),
     ],
 )
@@ -57,6 +65,63 @@ def test_three_decisions_are_too_few(lines_file: Write) -> None:
 def test_two_coders_may_decide_one_comment(lines_file: Write) -> None:
     path = lines_file("d.jsonl", "".join(line(i, coder=c) for i in range(5) for c in ("a", "b")))
     assert len(read_decisions(path, THREE)[0]) == 10
+
+
+def test_one_text_decided_in_two_ways_and_rare_themes_are_pointed_out(lines_file: Write) -> None:
+    content = "".join(line(i) for i in range(10)) + line(10, text="Noise  number 4", themes=["theft"])
+    good, problems = read_decisions(lines_file("d.jsonl", content), THREE)
+    assert problems == []
+    doubts = find_doubts(good, THREE)
+    assert [(d.code, d.row) for d in doubts] == [
+        ("conflicting_text", 11),
+        ("few_positives", None),
+        ("no_positives", None),
+    ]
+    assert "line 5" in doubts[0].found
+    assert doubts[1].found.startswith("theft: 1 ")
+    assert doubts[2].found.startswith("light: ")
+
+
+def test_a_gold_set_takes_its_texts_and_respondents_out() -> None:
+    gold = [decided(100, "Noise AT night", group="g1")]
+    data = [decided(1, "noise at  night"), decided(2, "another", group="g1"), decided(3, "third", group="g2")]
+    assert [d.comment.id for d in leave_out(data, gold)] == ["3"]
+
+
+def test_suspects_are_the_decisions_that_were_turned_round() -> None:
+    rng = np.random.default_rng(1)
+    true = rng.random((400, 2)) < 0.4
+    probabilities = np.where(true, 0.85, 0.15) + rng.uniform(-0.1, 0.1, true.shape)
+    given = true.copy()
+    turned = [(3, 0), (50, 0), (77, 1), (200, 1)]
+    for cell in turned:
+        given[cell] = ~given[cell]
+        probabilities[cell] = 0.99 if true[cell] else 0.01
+    nowhere = [(None, None)] * 400
+    found = find_suspects([ThemeId("noise"), ThemeId("theft")], given, probabilities, nowhere)
+    first = {(s.row, ("noise", "theft").index(s.theme)) for s in found[:4]}
+    assert first == set(turned)
+    assert all(s.decided == bool(given[s.row, ("noise", "theft").index(s.theme)]) for s in found)
+
+
+def test_a_theme_with_few_positives_gives_no_suspects() -> None:
+    given = np.zeros((50, 1), np.bool_)
+    given[:4] = True
+    assert find_suspects([ThemeId("noise")], given, np.full((50, 1), 0.9), [(None,)] * 50) == []
+
+
+def test_coders_agree_as_the_definitions_say() -> None:
+    def by(coder: str, i: int, *themes: str) -> DecidedComment:
+        return DecidedComment(Comment(CommentId(str(i)), "x"), frozenset(map(ThemeId, themes)), coder=coder)
+
+    ids = [ThemeId("noise"), ThemeId("theft")]
+    assert coder_agreement([by("a", 1, "noise"), by("a", 2)], ids) is None
+    same = coder_agreement([by("a", 1, "noise"), by("b", 1, "noise")], ids)
+    assert same == {"n_pairs": 1, "micro_f1": 1.0, "exact_match": 1.0, "scott_pi": 1.0}
+    half = coder_agreement([by("a", 1, "noise"), by("b", 1, "noise", "theft"), by("a", 2), by("b", 2)], ids)
+    assert half is not None
+    assert (half["micro_f1"], half["exact_match"]) == (0.6667, 0.5)
+    assert half["scott_pi"] == round((0.75 - 0.53125) / (1 - 0.53125), 4)
 
 
 def test_a_decided_comment_is_a_yes_or_no_for_every_theme() -> None:

@@ -1,7 +1,7 @@
 """From score to probability, and from probability to yes, no or unsure."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,18 @@ UNSURE_LOGITS: Final = 0.8
 _CONVERGED: Final = 1e-9
 MIN_POSITIVES: Final = 10
 """A theme with fewer positives than this uses the pooled calibration and threshold as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What thresholds are chosen for: the best F1, or the least loss that still reaches a recall or a precision."""
+
+    measure: Literal["f1", "recall", "precision"] = "f1"
+    at_least: float = 0.0
+    """The recall or precision to reach, in (0, 1); without meaning for F1."""
+
+
+BEST_F1: Final = Aim()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +76,9 @@ def sigmoid(logits: NDArray[np.floating[Any]]) -> FloatArray:
     return np.where(x >= 0, 1.0, e) / (1.0 + e)
 
 
-def fit_calibration(scores: FloatArray, truth: NDArray[np.bool_], *, shrink: float = 30.0) -> Calibration:
+def fit_calibration(
+    scores: FloatArray, truth: NDArray[np.bool_], *, shrink: float = 30.0, aim: Aim = BEST_F1
+) -> Calibration:
     """Return a calibration learnt from scores that must be out of sample.
 
     Parameters
@@ -75,13 +89,16 @@ def fit_calibration(scores: FloatArray, truth: NDArray[np.bool_], *, shrink: flo
         Decisions, shape (n, n_themes).
     shrink
         Strength, in positives, with which a theme is pulled to what all themes share.
+    aim
+        What thresholds are for. It holds for all themes together and for themes with many positives; rare themes are
+        pulled to what holds for all.
 
     Notes
     -----
     Platt (1999) scaling, fitted by Newton steps: first one scale and bias for all cells, then for each theme with a
-    Gaussian prior at the pooled values, whose weight is that of `shrink` positives. Thresholds maximise F1 for each
-    theme, shrunk likewise on the log-odds scale towards the pooled optimum of micro-F1 (Lipton, Elkan and
-    Naryanaswamy, 2014: the optimum is half the best F1, hence usually below one half). The unsure band spans
+    Gaussian prior at the pooled values, whose weight is that of `shrink` positives. Thresholds meet the aim for each
+    theme, shrunk likewise on the log-odds scale towards the pooled optimum (for F1 it is half
+    the best F1, hence usually below one half: Lipton, Elkan and Naryanaswamy, 2014). The unsure band spans
     `UNSURE_LOGITS` to either side of the threshold.
     """
     n, k = scores.shape
@@ -96,27 +113,38 @@ def fit_calibration(scores: FloatArray, truth: NDArray[np.bool_], *, shrink: flo
             scale[j], bias[j] = _newton(scores[:, j], truth[:, j].astype(float), pooled, prior)
     scale = np.maximum(scale, 0.05)
     probabilities = sigmoid(scores * scale + bias)
-    pooled_cut = _logit(best_threshold(probabilities.ravel(), truth.ravel()))
+    pooled_cut = _logit(best_threshold(probabilities.ravel(), truth.ravel(), aim))
     threshold = np.empty(k)
     for j in range(k):
         weight = positives[j] / (positives[j] + shrink) if positives[j] >= MIN_POSITIVES else 0.0
-        own = _logit(best_threshold(probabilities[:, j], truth[:, j])) if weight else 0.0
+        own = _logit(best_threshold(probabilities[:, j], truth[:, j], aim)) if weight else 0.0
         threshold[j] = sigmoid(np.array(weight * own + (1 - weight) * pooled_cut))
     low, high = sigmoid(_logit(threshold) - UNSURE_LOGITS), sigmoid(_logit(threshold) + UNSURE_LOGITS)
     return Calibration(scale, bias, threshold, low, high, tuple(int(p) for p in positives))
 
 
-def best_threshold(probabilities: FloatArray, truth: NDArray[np.bool_]) -> float:
-    """Return the probability at which calling "yes" gives the best F1; 0.5 if nothing is true."""
+def best_threshold(probabilities: FloatArray, truth: NDArray[np.bool_], aim: Aim = BEST_F1) -> float:
+    """Return the probability from which to call "yes"; 0.5 if nothing is true.
+
+    For F1, where it is best. For a recall, the highest that reaches it; for a precision, the lowest that reaches it, or where
+    precision is best if none does.
+    """
     total = int(truth.sum())
     if total == 0:
         return 0.5
     order = np.argsort(-probabilities, kind="stable")
     hits = np.cumsum(truth[order])
-    f1 = 2 * hits / (np.arange(1, len(order) + 1) + total)
+    said = np.arange(1, len(order) + 1)
     ranked = probabilities[order]
     last_of_tie = np.append(ranked[:-1] > ranked[1:], True)
-    best = int(np.argmax(np.where(last_of_tie, f1, -1.0)))
+    if aim.measure == "f1":
+        best = int(np.argmax(np.where(last_of_tie, 2 * hits / (said + total), -1.0)))
+    elif aim.measure == "recall":
+        best = int(np.argmax(last_of_tie & (hits >= aim.at_least * total)))
+    else:
+        precision = np.where(last_of_tie, hits / said, -1.0)
+        reached = np.flatnonzero(precision >= aim.at_least)
+        best = int(reached[-1]) if len(reached) else int(np.argmax(precision))
     below = ranked[best + 1] if best + 1 < len(ranked) else 0.0
     return float(np.clip((ranked[best] + below) / 2, 0.02, 0.98))
 

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from models.artefact import Artefact, Tagger, write_artefact
 from models.calibration import Calibration
 from models.lexical import N_BUCKETS
 from models.vocabulary import Codebook, Theme, ThemeId
 from models.weights import DEFAULT_BASE, Base, read_base
+
+settings.register_profile("untimed", deadline=None)  # tests do not time things
+settings.load_profile("untimed")
 
 THREE = Codebook("flat", "1", tuple(Theme(ThemeId(i), i.title(), f"About {i}.") for i in ("noise", "theft", "light")))
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models.vocabulary import Codebook
+from models.calibration import MIN_POSITIVES
+from models.vocabulary import Codebook, Theme
 
 
 def make_card(facts: Mapping[str, Any], codebook: Codebook) -> str:
@@ -26,6 +27,7 @@ def make_card(facts: Mapping[str, Any], codebook: Codebook) -> str:
         "",
         "## How well it does",
         f"Out of sample: {facts['split_note']} Thresholds and calibration were always chosen on the other parts.",
+        *_aim(facts),
         "",
         "| measure | value |",
         "|---|---|",
@@ -53,10 +55,22 @@ def make_card(facts: Mapping[str, Any], codebook: Codebook) -> str:
     return "\n".join(lines)
 
 
+def _aim(facts: Mapping[str, Any]) -> Sequence[str]:
+    aim = facts.get("aim")
+    return (
+        []
+        if aim is None
+        else [f"Thresholds were chosen for a {aim['measure']} of at least {aim['at_least']}, not for the best F1."]
+    )
+
+
 def _beside(facts: Mapping[str, Any]) -> Sequence[str]:
     """Return rows to read the scores by: how well coders agree, and what was kept out."""
     agreement, gold = facts.get("coder_agreement"), facts.get("gold")
     lines: list[str] = []
+    for s in facts.get("splits", ()):
+        f1 = f"micro-F1 {s['micro_f1']:.3f}, macro-F1 {s['macro_f1']:.3f}, exact match {s['exact_match']:.3f}, ECE {s['ece']:.4f}"
+        lines.append(f"| for comparison: {s['split']} split, {s['tested_on']} held out ({s['n']} comments) | {f1} |")
     if agreement is not None:
         lines.append(
             f"| two coders of one comment ({agreement['n_pairs']} pairs): micro-F1 | {agreement['micro_f1']:.3f} |"
@@ -71,8 +85,10 @@ def _theme_rows(per_theme: Mapping[str, Mapping[str, Any]], codebook: Codebook) 
     def shown(value: float | None) -> str:
         return "-" if value is None else f"{value:.2f}"
 
-    return [
-        f"| {t.id} | {t.label} | {s['support']} | {shown(s['precision'])} | {shown(s['recall'])} | {shown(s['f1'])} | {shown(s['threshold'])} |"
-        for t in codebook.codable
-        for s in (per_theme[t.id],)
-    ]
+    def row(t: Theme, s: Mapping[str, Any]) -> str:
+        if s["support"] < MIN_POSITIVES:
+            return f"| {t.id} | {t.label} | {s['support']} | too few positives to say | | | {shown(s['threshold'])} |"
+        scores = " | ".join(shown(s[key]) for key in ("precision", "recall", "f1", "threshold"))
+        return f"| {t.id} | {t.label} | {s['support']} | {scores} |"
+
+    return [row(t, per_theme[t.id]) for t in codebook.codable]

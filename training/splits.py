@@ -1,7 +1,8 @@
-"""Parts of the data that never share a text: for scores that are out of sample."""
+"""Ways to hold out a part of the data: at random, by text and respondent, by source. For scores out of sample."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import Final
 
 import numpy as np
@@ -12,38 +13,93 @@ from models.vocabulary import DecidedComment
 
 N_FOLDS: Final = 4
 MIN_SOURCES: Final = 4
-"""With so many sources or more, each held-out part consists of whole sources."""
+"""With so many sources or more, the parts that calibrate a model consist of whole sources."""
+
+
+class Split(StrEnum):
+    """What is never parted."""
+
+    RANDOM = "random"
+    """Nothing: a text that was written twice can be on both sides. Flatters; for comparison with others' figures."""
+    TEXT = "text"
+    """One normalised text, one respondent."""
+    SOURCE = "source"
+    """One source: another consultation, place or wave."""
+
+
+def find_split(decided: Sequence[DecidedComment], *, n_folds: int = N_FOLDS) -> Split:
+    """Return the strictest split that the data allow for parts of like size."""
+    sources = Counter(d.source for d in decided)
+    enough = None not in sources and len(sources) >= max(MIN_SOURCES, n_folds)
+    return Split.SOURCE if enough else Split.TEXT
 
 
 def make_folds(
-    decided: Sequence[DecidedComment], *, seed: int, n_folds: int = N_FOLDS
-) -> tuple[NDArray[np.int64], str]:
-    """Return each comment's fold, 0 to `n_folds` - 1, and how they were made: "source" or "text".
+    decided: Sequence[DecidedComment], *, seed: int, n_folds: int = N_FOLDS, split: Split | None = None
+) -> tuple[NDArray[np.int64], Split]:
+    """Return each comment's fold, 0 to `n_folds` - 1, and how they were made; `find_split` says if not given.
 
-    Comments of one source (if there are enough sources), one respondent, or one normalised text are never parted.
+    Folds have like numbers of comments. Where single comments or small groups are dealt out, each theme's positives are
+    shared out evenly too (Sechidis, Tsoumakas and Vlahavas, 2011, with groups in the place of rows).
     """
-    sources = Counter(d.source for d in decided)
-    by_source = None not in sources and len(sources) >= max(MIN_SOURCES, n_folds)
+    split = find_split(decided, n_folds=n_folds) if split is None else split
     units: dict[str, list[int]] = defaultdict(list)
-    root = _unions([_keys(d, by_source=by_source) for d in decided])
-    for i, unit in enumerate(root):
+    for i, unit in enumerate(_unions([_keys(d, i, split) for i, d in enumerate(decided)])):
         units[unit].append(i)
     rng = np.random.default_rng(seed)
     order = sorted(units)
     rng.shuffle(order)
     order.sort(key=lambda u: -len(units[u]))
+    if split is Split.SOURCE:
+        return _by_size(order, units, n_folds, len(decided)), split
+    return _stratified([units[u] for u in order], decided, n_folds), split
+
+
+def has_ties(decided: Sequence[DecidedComment]) -> bool:
+    """Return whether any text or respondent occurs twice."""
+    return len(set(_unions([_keys(d, i, Split.TEXT) for i, d in enumerate(decided)]))) < len(decided)
+
+
+def _by_size(order: Sequence[str], units: dict[str, list[int]], n_folds: int, n: int) -> NDArray[np.int64]:
     sizes = np.zeros(n_folds, dtype=np.int64)
-    folds = np.empty(len(decided), dtype=np.int64)
+    folds = np.empty(n, dtype=np.int64)
     for unit in order:
         fold = int(np.argmin(sizes))
         folds[units[unit]] = fold
         sizes[fold] += len(units[unit])
-    return folds, "source" if by_source else "text"
+    return folds
 
 
-def _keys(decided: DecidedComment, *, by_source: bool) -> list[str]:
-    if by_source:
+def _stratified(groups: Sequence[list[int]], decided: Sequence[DecidedComment], n_folds: int) -> NDArray[np.int64]:
+    """Return folds of groups: the rarest theme left is dealt out first, to the fold that lacks most of it."""
+    themes = sorted({t for d in decided for t in d.themes})
+    column = {t: k for k, t in enumerate(themes)}
+    counts = np.zeros((len(groups), len(themes) + 1))
+    for g, rows in enumerate(groups):
+        counts[g, -1] = len(rows)
+        for i in rows:
+            for t in decided[i].themes:
+                counts[g, column[t]] += 1
+    wanted = np.tile(counts.sum(axis=0) / n_folds, (n_folds, 1))
+    folds = np.empty(len(decided), dtype=np.int64)
+    left = np.ones(len(groups), np.bool_)
+    remaining = counts[:, :-1].sum(axis=0)
+    while left.any():
+        rarest = int(np.argmin(np.where(remaining > 0, remaining, np.inf))) if (remaining > 0).any() else -1
+        for g in map(int, np.flatnonzero(left & (counts[:, rarest] > 0))):
+            fold = int(np.lexsort((-wanted[:, -1], -wanted[:, rarest]))[0])
+            folds[groups[g]] = fold
+            wanted[fold] -= counts[g]
+            remaining -= counts[g, :-1]
+            left[g] = False
+    return folds
+
+
+def _keys(decided: DecidedComment, place: int, split: Split) -> list[str]:
+    if split is Split.SOURCE:
         return [f"s:{decided.source}"]
+    if split is Split.RANDOM:
+        return [f"i:{place}"]
     keys = [f"t:{normalise(decided.comment.text).text.casefold()}"]
     if decided.comment.respondent is not None:
         keys.append(f"r:{decided.comment.respondent}")

@@ -4,40 +4,44 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 
 from models.artefact import Artefact, Tagger, write_artefact
-from models.calibration import Calibration, fit_calibration
+from models.calibration import BEST_F1, Aim, Calibration, fit_calibration
 from models.lexical import N_BUCKETS
 from models.model import Backend, build_classifier
-from models.text import make_segments
-from models.tokens import Window, WordPieces, tokens_of_segments
-from models.vocabulary import Codebook, DecidedComment, ModelId, Segment, ThemesError
+from models.tokens import WordPieces
+from models.vocabulary import Codebook, DecidedComment, ModelId, ThemesError
 from models.weights import DEFAULT_BASE, Base, merge_adapters, read_base
 from training.card import make_card
 from training.decisions import DecisionsError
 from training.evaluation import coder_agreement, confusable_pairs, metrics, micro_f1_interval
-from training.finetune import FitSettings, Fitted, Step, fit
+from training.finetune import FitSettings, Fitted
+from training.held_out import (
+    Data,
+    HeldOut,
+    Report,
+    best_lexical_weight,
+    compare_splits,
+    cross_calibrated,
+    fit_rows,
+    make_data,
+    score_held_out,
+)
 from training.lexical_fit import Lexical, fit_lexical
 from training.quick_encoder import fit_smoothing
 from training.splits import make_folds
 from training.suspects import Suspect, find_suspects
 
-LEXICAL_WEIGHTS: Final = (0.0, 0.15, 0.3, 0.45, 0.6)
 SMOOTHING_TEXTS: Final = 300
 MARGIN_TEXTS: Final = 1_500
 MARGIN_QUANTILE: Final = 0.90
-
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
-Report = Callable[[str, Step | None], None]
 
 
 class AboutError(ThemesError):
@@ -113,18 +117,6 @@ class Trained:
     suspects: tuple[Suspect, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Data:
-    """Decisions as arrays: one row a comment."""
-
-    decided: Sequence[DecidedComment]
-    codebook: Codebook
-    windows: list[Window]
-    truth: BoolArray
-    hints: list[Window] = field(default_factory=list)
-    hint_truth: BoolArray = field(default_factory=lambda: np.zeros((0, 0), np.bool_))
-
-
 def train(
     decided: Sequence[DecidedComment],
     codebook: Codebook,
@@ -134,6 +126,8 @@ def train(
     about: About | None = None,
     encoder: str = DEFAULT_BASE,
     gold: KeptOut | None = None,
+    all_splits: bool = False,
+    aim: Aim = BEST_F1,
     report: Report = lambda _stage, _step: None,
 ) -> Trained:
     """Write a model folder and return its id, the facts on its card and the decisions in doubt.
@@ -150,6 +144,10 @@ def train(
         How to fit, what to say on the card, and which base encoder to start from.
     gold
         What was kept out of `decided`, for the card.
+    all_splits
+        Also fit and score each other split that the data allow, for the card.
+    aim
+        What the thresholds are chosen for.
     report
         Told of each stage, and of each step of a fit.
 
@@ -162,7 +160,7 @@ def train(
     settings, about = settings or FitSettings(), about or About()
     base = read_base(encoder)
     pieces = WordPieces(base.tokenizer_json)
-    data = _data(decided, codebook, pieces)
+    data = make_data(decided, codebook, pieces)
     if not data.truth.any():
         raise DecisionsError(
             "no comment has a theme.",
@@ -171,128 +169,32 @@ def train(
         )
     mask_id = pieces.mask_id
     folds, made_by = make_folds(decided, seed=settings.seed, n_folds=settings.n_folds)
-    held_out = _held_out_scores(base, mask_id, data, folds, settings, report)
+    held_out = score_held_out(base, mask_id, data, folds, settings, report)
     weight = best_lexical_weight(held_out.by_encoder, held_out.by_words, data.truth)
     scores = held_out.by_encoder + weight * held_out.by_words
-    honest = cross_calibrated(scores, data.truth, folds)
-    calibration = fit_calibration(scores, data.truth)
+    honest = cross_calibrated(scores, data.truth, folds, aim)
+    calibration = fit_calibration(scores, data.truth, aim=aim)
     report("final fit", None)
-    fitted = _fit(base, mask_id, data, np.arange(len(decided)), settings, "final fit", report)
+    fitted = fit_rows(base, mask_id, data, np.arange(len(decided)), settings, "final fit", report)
     lexical = fit_lexical(data.windows, data.truth) if weight else None
     report("quick encoder", None)
     artefact = _artefact(base, data, fitted, lexical, weight, calibration, settings, about, encoder)
     themes = [t.id for t in codebook.codable]
     suspects = find_suspects(themes, data.truth, honest.probabilities, held_out.evidence)
+    beside = compare_splits(base, mask_id, data, scores, weight, settings, made_by, aim, report) if all_splits else []
     facts = _facts(data, honest, calibration, made_by, weight, settings, about, encoder)
     agreement = coder_agreement(decided, themes)
     facts |= {"gold": asdict(gold)} if gold is not None else {}
+    facts |= {"aim": asdict(aim)} if aim != BEST_F1 else {}
+    facts |= {"splits": beside} if beside else {}
     facts |= {"coder_agreement": agreement} if agreement is not None else {}
     model_id = write_artefact(out, replace(artefact, card=facts, card_text=make_card(facts, codebook)))
     return Trained(model_id, facts, tuple(suspects))
 
 
-def _data(decided: Sequence[DecidedComment], codebook: Codebook, pieces: WordPieces) -> _Data:
-    column = {t.id: k for k, t in enumerate(codebook.codable)}
-    truth = np.zeros((len(decided), len(column)), np.bool_)
-    for row, one in enumerate(decided):
-        for theme in one.themes:
-            truth[row, column[theme]] = True
-    hints = [(text, k) for k, t in enumerate(codebook.codable) for text in (f"{t.label}. {t.definition}", *t.examples)]
-    hint_truth = np.zeros((len(hints), len(column)), np.bool_)
-    for row, (_, k) in enumerate(hints):
-        hint_truth[row, k] = True
-    windows = [w[0] for w in pieces.windows([d.comment.text for d in decided])]
-    return _Data(decided, codebook, windows, truth, [w[0] for w in pieces.windows([t for t, _ in hints])], hint_truth)
-
-
-def _fit(
-    base: Base, mask_id: int, data: _Data, rows: NDArray[np.intp], settings: FitSettings, stage: str, report: Report
-) -> Fitted:
-    """Return a fit on some rows and on the codebook's hints, of which only the positive cell is known."""
-    windows = [*(data.windows[i].ids for i in rows), *(w.ids for w in data.hints)]
-    truth = np.concatenate((data.truth[rows], data.hint_truth))
-    known = np.concatenate((np.ones((len(rows), truth.shape[1]), np.bool_), data.hint_truth))
-    return fit(base, mask_id, windows, truth, settings, known=known, progress=lambda step: report(stage, step))
-
-
-@dataclass(frozen=True, slots=True)
-class _HeldOutScores:
-    """Scores of every comment by models that did not see its fold, both (n, n_themes), and the segments behind them."""
-
-    by_encoder: FloatArray
-    by_words: FloatArray
-    evidence: tuple[tuple[Segment | None, ...], ...]
-
-
-def _held_out_scores(
-    base: Base, mask_id: int, data: _Data, folds: NDArray[np.int64], settings: FitSettings, report: Report
-) -> _HeldOutScores:
-    from models.encoder_openvino import OpenVinoEncoder  # noqa: PLC0415
-    from models.encoder_reference import ReferenceEncoder  # noqa: PLC0415
-
-    by_encoder, by_words = np.zeros(data.truth.shape), np.zeros(data.truth.shape)
-    evidence: list[tuple[Segment | None, ...]] = [()] * len(data.decided)
-    n_folds = int(folds.max()) + 1
-    for fold in range(n_folds):
-        inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        fitted = _fit(base, mask_id, data, inside, settings, f"held-out part {fold + 1} of {n_folds}", report)
-        tensors = merge_adapters(base, fitted.adapters)
-        is_bert = base.config.get("model_type") == "bert"
-        encoder = (
-            OpenVinoEncoder(base, tensors, n_threads=settings.n_threads) if is_bert else ReferenceEncoder(base, tensors)
-        )
-        vectors = encoder.encode([data.windows[i].ids for i in outside])
-        by_encoder[outside] = np.stack([v.mean(axis=0) for v in vectors]) @ fitted.head.T + fitted.head_bias
-        lexical = fit_lexical([data.windows[i] for i in inside], data.truth[inside])
-        by_words[outside] = lexical.scores([data.windows[i] for i in outside])
-        for i, v in zip(outside, vectors, strict=True):
-            evidence[int(i)] = _telling_segments(data.decided[int(i)].comment.text, data.windows[i], v @ fitted.head.T)
-    return _HeldOutScores(by_encoder, by_words, tuple(evidence))
-
-
-def _telling_segments(text: str, window: Window, shares: NDArray[np.floating[Any]]) -> tuple[Segment | None, ...]:
-    """Return for each theme the segment whose tokens speak most for it; shares of shape (n_tokens, n_themes)."""
-    segments = make_segments(text)
-    if not segments:
-        return (None,) * int(shares.shape[1])
-    holds = tokens_of_segments(window, segments) == np.arange(len(segments))[:, None]
-    best = (holds.astype(np.float32) @ shares[1:-1]).argmax(axis=0)
-    return tuple(segments[int(s)] for s in best)
-
-
-def best_lexical_weight(by_encoder: FloatArray, by_words: FloatArray, truth: BoolArray) -> float:
-    """Return the weight of the lexical score with the least log loss out of sample; 0 leaves that part out."""
-
-    def loss(weight: float) -> float:
-        scores = by_encoder + weight * by_words
-        p = np.clip(fit_calibration(scores, truth).probabilities(scores), 1e-6, 1 - 1e-6)
-        return float(-np.where(truth, np.log(p), np.log(1 - p)).mean())
-
-    return min(LEXICAL_WEIGHTS, key=loss)
-
-
-@dataclass(frozen=True, slots=True)
-class HeldOut:
-    """Probabilities and verdicts of comments whose fold neither the fit nor the calibration saw."""
-
-    probabilities: FloatArray
-    predicted: BoolArray
-
-
-def cross_calibrated(scores: FloatArray, truth: BoolArray, folds: NDArray[np.int64]) -> HeldOut:
-    """Return each fold's verdicts under calibration and thresholds learnt on the other folds."""
-    probabilities, predicted = np.zeros(scores.shape), np.zeros(scores.shape, np.bool_)
-    for fold in np.unique(folds):
-        inside, outside = folds != fold, folds == fold
-        calibration = fit_calibration(scores[inside], truth[inside])
-        probabilities[outside] = calibration.probabilities(scores[outside])
-        predicted[outside] = probabilities[outside] >= calibration.threshold
-    return HeldOut(probabilities, predicted)
-
-
 def _artefact(
     base: Base,
-    data: _Data,
+    data: Data,
     fitted: Fitted,
     lexical: Lexical | None,
     weight: float,
@@ -333,7 +235,7 @@ def _review_margin(artefact: Artefact, texts: Sequence[str], encoder: str) -> fl
 
 
 def _facts(
-    data: _Data,
+    data: Data,
     honest: HeldOut,
     calibration: Calibration,
     made_by: str,

@@ -3,11 +3,12 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 from tqdm import tqdm
 
+from models.calibration import Aim
 from models.codebook import read_codebook
 from models.model import Backend, load_model
 from models.vocabulary import DecidedComment, Problem
@@ -15,7 +16,8 @@ from nlp_service.find_model import find_model
 from nlp_service.report.codings_file import written_aside
 from nlp_service.settings import Settings
 
-_SHOWN_PROBLEMS = 10
+_SHOWN_PROBLEMS: Final = 10
+ALL_SPLITS_UP_TO: Final = 1_000
 
 
 @click.command()
@@ -44,6 +46,17 @@ _SHOWN_PROBLEMS = 10
     type=click.Path(path_type=Path),
     help="File to write (JSONL): decisions the model disagrees with most.",
 )
+@click.option(
+    "--aim",
+    default="f1",
+    metavar="AIM",
+    help="What thresholds are for: f1, recall=R or precision=P, R and P between 0 and 1.  [default: f1]",
+)
+@click.option(
+    "--splits",
+    type=click.Choice(["all", "needed"]),
+    help=f"Splits to score for the card. [default: all up to {ALL_SPLITS_UP_TO} comments, else the one that calibrates]",
+)
 def train(
     files: tuple[Path, ...],
     codebook: Path,
@@ -54,6 +67,8 @@ def train(
     about_file: Path | None,
     gold: Path | None,
     suspects: Path | None,
+    splits: str | None,
+    aim: str,
 ) -> None:
     """Fit, calibrate and evaluate a model on DECISIONS, and write its folder.
 
@@ -68,6 +83,7 @@ def train(
     from training.train import About, KeptOut, read_about  # noqa: PLC0415
     from training.train import train as train_model  # noqa: PLC0415
 
+    thresholds_for = _aim(aim)
     book = read_codebook(codebook)
     decided: list[DecidedComment] = []
     for file in files:
@@ -107,6 +123,8 @@ def train(
         settings=FitSettings(seed=seed, n_folds=folds, n_threads=threads),
         about=about,
         gold=kept_out,
+        aim=thresholds_for,
+        all_splits=splits == "all" or (splits is None and len(decided) <= ALL_SPLITS_UP_TO),
         report=report,
         **chosen,
     )
@@ -150,6 +168,21 @@ def evaluate(model_dir: str, decisions: Path, out: Path) -> None:
     click.echo(
         f"n {result['n']}  micro-F1 {result['micro_f1']}  macro-F1 {result['macro_f1']}  ECE {result['ece']}  -> {out}"
     )
+
+
+def _aim(given: str) -> Aim:
+    measure, _, number = given.partition("=")
+    try:
+        at_least = float(number) if number else 0.0
+    except ValueError:
+        at_least = -1.0
+    if measure == "f1" and not number:
+        return Aim()
+    if 0 < at_least < 1 and measure == "recall":
+        return Aim("recall", at_least)
+    if 0 < at_least < 1 and measure == "precision":
+        return Aim("precision", at_least)
+    raise click.UsageError(f"--aim {given!r} is none of f1, recall=0.9, precision=0.9 (any number between 0 and 1).")
 
 
 def show_problems(problems: list[Problem], *, word: str = "problem") -> None:

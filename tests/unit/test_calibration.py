@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.calibration import MIN_POSITIVES, Calibration, best_threshold, fit_calibration, sigmoid
+from models.calibration import MIN_POSITIVES, Aim, Calibration, best_threshold, fit_calibration, sigmoid
 
 
 def f1(probabilities: np.ndarray, truth: np.ndarray, threshold: float) -> float:
@@ -77,3 +77,25 @@ def test_shapes_must_fit() -> None:
 @given(st.floats(-1e6, 1e6))
 def test_sigmoid_never_overflows(x: float) -> None:
     assert 0.0 <= float(sigmoid(np.array(x))) <= 1.0
+
+
+def test_a_stated_aim_is_reached_and_no_more_is_given_away_than_needed() -> None:
+    rng = np.random.default_rng(2)
+    truth = rng.random(2000) < 0.2
+    p = sigmoid(np.where(truth, 1.0, -2.0) + rng.normal(0, 1.2, 2000))
+
+    def at(threshold: float) -> tuple[float, float]:
+        said = p >= threshold
+        return float((said & truth).sum() / truth.sum()), float((said & truth).sum() / said.sum())
+
+    for_recall = best_threshold(p, truth, Aim("recall", 0.9))
+    assert at(for_recall)[0] >= 0.9
+    assert at(for_recall + 0.02)[0] < 0.9
+    for_precision = best_threshold(p, truth, Aim("precision", 0.9))
+    assert at(for_precision)[1] >= 0.9
+    assert all(at(t)[1] < 0.9 for t in np.linspace(0.02, for_precision - 0.01, 50))
+
+
+def test_a_precision_out_of_reach_gives_the_best_there_is() -> None:
+    truth = np.array([False, True, False, False])
+    assert best_threshold(np.array([0.9, 0.8, 0.7, 0.1]), truth, Aim("precision", 0.99)) == pytest.approx(0.75)

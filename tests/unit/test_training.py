@@ -19,9 +19,10 @@ from training.evaluation import (
     metrics,
     micro_f1_interval,
 )
-from training.splits import make_folds
+from training.held_out import best_lexical_weight, cross_calibrated, other_splits
+from training.splits import Split, make_folds
 from training.suspects import find_suspects
-from training.train import best_lexical_weight, cross_calibrated, read_about
+from training.train import read_about
 
 Write = Callable[[str, str], Path]
 
@@ -146,6 +147,34 @@ def test_whole_sources_are_held_out_when_there_are_enough() -> None:
     folds, made_by = make_folds(data, seed=0)
     assert made_by == "source"
     assert len({(d.source, int(f)) for d, f in zip(data, folds, strict=True)}) == 5
+
+
+def test_the_card_shows_every_split_that_the_data_allow() -> None:
+    single = [decided(i, f"t{i}") for i in range(20)]
+    assert other_splits(single, Split.TEXT) == []
+    twice = [decided(i, f"t{i // 2}", source=f"s{i % 2}") for i in range(20)]
+    assert [(s, tested) for s, tested, _ in other_splits(twice, Split.TEXT)] == [
+        (Split.RANDOM, "a fifth"),
+        (Split.SOURCE, "s0"),
+        (Split.SOURCE, "s1"),
+    ]
+    assert [s for s, _, _ in other_splits(twice, Split.SOURCE)] == [Split.RANDOM, Split.TEXT]
+
+
+def test_rare_themes_are_shared_out_evenly() -> None:
+    rng = np.random.default_rng(0)
+    names = ("noise", "theft", "light")
+    data = []
+    for i in range(400):
+        themes = frozenset(ThemeId(t) for t, rate in zip(names, (0.5, 0.1, 0.03), strict=True) if rng.random() < rate)
+        data.append(DecidedComment(Comment(CommentId(str(i)), f"text {i // 2}"), themes))
+    for split in (Split.RANDOM, Split.TEXT):
+        folds, made_by = make_folds(data, seed=0, n_folds=4, split=split)
+        assert made_by is split
+        assert np.ptp(np.bincount(folds)) <= 8
+        for theme in names:
+            spread = np.bincount(folds[[theme in d.themes for d in data]], minlength=4)
+            assert np.ptp(spread) <= 2
 
 
 def test_metrics_equal_scikit_learn() -> None:

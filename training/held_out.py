@@ -1,0 +1,206 @@
+"""Scores of comments by models that never saw them, and what is learnt from those scores alone."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.calibration import BEST_F1, Aim, fit_calibration
+from models.text import make_segments
+from models.tokens import Window, WordPieces, tokens_of_segments
+from models.vocabulary import Codebook, DecidedComment, Segment
+from models.weights import Base, merge_adapters
+from training.evaluation import metrics
+from training.finetune import FitSettings, Fitted, Step, fit
+from training.lexical_fit import fit_lexical
+from training.splits import Split, has_ties, make_folds
+
+LEXICAL_WEIGHTS: Final = (0.0, 0.15, 0.3, 0.45, 0.6)
+MIN_SOURCE_SHARE: Final = 0.08
+"""A source with a smaller share of the comments is not held out on its own."""
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+Report = Callable[[str, Step | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Decisions as arrays: one row a comment."""
+
+    decided: Sequence[DecidedComment]
+    codebook: Codebook
+    windows: list[Window]
+    truth: BoolArray
+    hints: list[Window] = field(default_factory=list)
+    hint_truth: BoolArray = field(default_factory=lambda: np.zeros((0, 0), np.bool_))
+
+
+def make_data(decided: Sequence[DecidedComment], codebook: Codebook, pieces: WordPieces) -> Data:
+    """Return decisions and the codebook's own hints as arrays."""
+    column = {t.id: k for k, t in enumerate(codebook.codable)}
+    truth = np.zeros((len(decided), len(column)), np.bool_)
+    for row, one in enumerate(decided):
+        for theme in one.themes:
+            truth[row, column[theme]] = True
+    hints = [(text, k) for k, t in enumerate(codebook.codable) for text in (f"{t.label}. {t.definition}", *t.examples)]
+    hint_truth = np.zeros((len(hints), len(column)), np.bool_)
+    for row, (_, k) in enumerate(hints):
+        hint_truth[row, k] = True
+    windows = [w[0] for w in pieces.windows([d.comment.text for d in decided])]
+    return Data(decided, codebook, windows, truth, [w[0] for w in pieces.windows([t for t, _ in hints])], hint_truth)
+
+
+def fit_rows(
+    base: Base, mask_id: int, data: Data, rows: NDArray[np.intp], settings: FitSettings, stage: str, report: Report
+) -> Fitted:
+    """Return a fit on some rows and on the codebook's hints, of which only the positive cell is known."""
+    windows = [*(data.windows[i].ids for i in rows), *(w.ids for w in data.hints)]
+    truth = np.concatenate((data.truth[rows], data.hint_truth))
+    known = np.concatenate((np.ones((len(rows), truth.shape[1]), np.bool_), data.hint_truth))
+    return fit(base, mask_id, windows, truth, settings, known=known, progress=lambda step: report(stage, step))
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutScores:
+    """Scores of every comment by models that did not see its fold, both (n, n_themes), and the segments behind them."""
+
+    by_encoder: FloatArray
+    by_words: FloatArray
+    evidence: tuple[tuple[Segment | None, ...], ...]
+
+
+def score_held_out(
+    base: Base, mask_id: int, data: Data, folds: NDArray[np.int64], settings: FitSettings, report: Report
+) -> HeldOutScores:
+    """Return each comment's scores by a fit on the other folds."""
+    by_encoder, by_words = np.zeros(data.truth.shape), np.zeros(data.truth.shape)
+    evidence: list[tuple[Segment | None, ...]] = [()] * len(data.decided)
+    n_folds = int(folds.max()) + 1
+    for fold in range(n_folds):
+        inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        part = _fit_and_score(
+            base, mask_id, data, (inside, outside), settings, f"held-out part {fold + 1} of {n_folds}", report
+        )
+        by_encoder[outside], by_words[outside] = part.by_encoder, part.by_words
+        for i, segments in zip(outside, part.evidence, strict=True):
+            evidence[int(i)] = segments
+    return HeldOutScores(by_encoder, by_words, tuple(evidence))
+
+
+def _fit_and_score(
+    base: Base,
+    mask_id: int,
+    data: Data,
+    rows: tuple[NDArray[np.intp], NDArray[np.intp]],
+    settings: FitSettings,
+    stage: str,
+    report: Report,
+) -> HeldOutScores:
+    """Return scores of the second rows by a fit on the first."""
+    from models.encoder_openvino import OpenVinoEncoder  # noqa: PLC0415
+    from models.encoder_reference import ReferenceEncoder  # noqa: PLC0415
+
+    inside, outside = rows
+    fitted = fit_rows(base, mask_id, data, inside, settings, stage, report)
+    tensors = merge_adapters(base, fitted.adapters)
+    is_bert = base.config.get("model_type") == "bert"
+    encoder = (
+        OpenVinoEncoder(base, tensors, n_threads=settings.n_threads) if is_bert else ReferenceEncoder(base, tensors)
+    )
+    windows = [data.windows[i] for i in outside]
+    vectors = encoder.encode([w.ids for w in windows])
+    lexical = fit_lexical([data.windows[i] for i in inside], data.truth[inside])
+    texts = [data.decided[int(i)].comment.text for i in outside]
+    return HeldOutScores(
+        np.asarray(np.stack([v.mean(axis=0) for v in vectors]) @ fitted.head.T + fitted.head_bias, np.float64),
+        lexical.scores(windows),
+        tuple(_telling_segments(t, w, v @ fitted.head.T) for t, w, v in zip(texts, windows, vectors, strict=True)),
+    )
+
+
+def _telling_segments(text: str, window: Window, shares: NDArray[np.floating[Any]]) -> tuple[Segment | None, ...]:
+    """Return for each theme the segment whose tokens speak most for it; shares of shape (n_tokens, n_themes)."""
+    segments = make_segments(text)
+    if not segments:
+        return (None,) * int(shares.shape[1])
+    holds = tokens_of_segments(window, segments) == np.arange(len(segments))[:, None]
+    best = (holds.astype(np.float32) @ shares[1:-1]).argmax(axis=0)
+    return tuple(segments[int(s)] for s in best)
+
+
+def best_lexical_weight(by_encoder: FloatArray, by_words: FloatArray, truth: BoolArray) -> float:
+    """Return the weight of the lexical score with the least log loss out of sample; 0 leaves that part out."""
+
+    def loss(weight: float) -> float:
+        scores = by_encoder + weight * by_words
+        p = np.clip(fit_calibration(scores, truth).probabilities(scores), 1e-6, 1 - 1e-6)
+        return float(-np.where(truth, np.log(p), np.log(1 - p)).mean())
+
+    return min(LEXICAL_WEIGHTS, key=loss)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Probabilities and verdicts of comments whose fold neither the fit nor the calibration saw."""
+
+    probabilities: FloatArray
+    predicted: BoolArray
+
+
+def cross_calibrated(scores: FloatArray, truth: BoolArray, folds: NDArray[np.int64], aim: Aim = BEST_F1) -> HeldOut:
+    """Return each fold's verdicts under calibration and thresholds learnt on the other folds."""
+    probabilities, predicted = np.zeros(scores.shape), np.zeros(scores.shape, np.bool_)
+    for fold in np.unique(folds):
+        inside, outside = folds != fold, folds == fold
+        calibration = fit_calibration(scores[inside], truth[inside], aim=aim)
+        probabilities[outside] = calibration.probabilities(scores[outside])
+        predicted[outside] = probabilities[outside] >= calibration.threshold
+    return HeldOut(probabilities, predicted)
+
+
+def other_splits(decided: Sequence[DecidedComment], made_by: Split) -> list[tuple[Split, str, NDArray[np.int64]]]:
+    """Return the splits that the data allow beside the one already used: which, what is tested, and its mask of rows.
+
+    A random split says nothing new where no text and no respondent occurs twice. Sources are held out in turn if there are few,
+    and every comment names one.
+    """
+    found: list[tuple[Split, str, NDArray[np.int64]]] = []
+    grouped = has_ties(decided)
+    for split in (Split.RANDOM, Split.TEXT):
+        if split is not made_by and (grouped or split is Split.TEXT):
+            folds, _ = make_folds(decided, seed=0, n_folds=5, split=split)
+            found.append((split, "a fifth", np.flatnonzero(folds == 0)))
+    sources = Counter(d.source for d in decided)
+    if made_by is not Split.SOURCE and None not in sources and len(sources) > 1:
+        for source, n in sorted(sources.items(), key=str):
+            if MIN_SOURCE_SHARE <= n / len(decided) <= 1 - MIN_SOURCE_SHARE:
+                rows = np.array([i for i, d in enumerate(decided) if d.source == source])
+                found.append((Split.SOURCE, str(source), rows))
+    return found
+
+
+def compare_splits(
+    base: Base, mask_id: int, data: Data, scores: FloatArray, weight: float, settings: FitSettings, made_by: Split, aim: Aim,
+    report: Report,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Return figures of other splits, each by a fit of its own; calibration and thresholds are from its training rows.
+
+    `scores` are the held-out scores of all comments, of which each split uses those of its training rows.
+    """
+    out: list[dict[str, Any]] = []
+    themes = [t.id for t in data.codebook.codable]
+    for split, tested, outside in other_splits(data.decided, made_by):
+        inside = np.setdiff1d(np.arange(len(data.decided)), outside)
+        stage = f"{split} split, {tested} held out"
+        part = _fit_and_score(base, mask_id, data, (inside, outside), settings, stage, report)
+        calibration = fit_calibration(scores[inside], data.truth[inside], aim=aim)
+        probabilities = calibration.probabilities(part.by_encoder + weight * part.by_words)
+        predicted = probabilities >= calibration.threshold
+        figures = metrics(themes, predicted, data.truth[outside], probabilities=probabilities)
+        kept = ("micro_f1", "macro_f1", "samples_f1", "exact_match", "ece")
+        out.append({"split": str(split), "tested_on": tested, "n": len(outside), **{k: figures[k] for k in kept}})
+    return out

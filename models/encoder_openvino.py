@@ -5,8 +5,8 @@ No torch, no export, no file: the model compiles in a quarter of a second. Two p
 `_GROUP` columns), so a row's result depends on that row alone. Its scores are close, not equal: the classifier
 sends what lies near a threshold through `f32`.
 
-Windows of one length travel in fours, without padding: a row's numbers are the same, to the last bit, in any company.
-One compiled model serves one caller at a time.
+A window is padded to the next of some forty lengths, whatever its company, and travels in a four of that length or alone:
+its numbers are the same, to the last bit, in any company. One compiled model serves one caller at a time.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,11 @@ from models.weights import Base, EncoderWeightsError, Float32
 Precision = Literal["f32", "int8"]
 _GROUP: Final = 128
 _TOGETHER: Final = 4
-"""Windows of one length in a call: larger batches are no faster, and each new shape costs some milliseconds once."""
+"""Windows of one length in a call: larger batches are no faster, and each new shape costs 10 to 20 ms once."""
+_STEPS: Final = ((64, 4), (128, 8), (256, 16))
+"""Lengths to pad to: up to 64 tokens multiples of 4, and so on; beyond the last, its multiples."""
+_HIDDEN: Final = -1e9
+"""Added to the attention score of a padded place: its weight is then exactly 0."""
 SMOOTHED: Final = ("qkv", "mix", "ffn", "out")
 """Where int8 evens out activations against weights: before query, key and value; before the attention's output; before
 and after the feed-forward layer's activation."""
@@ -78,23 +82,34 @@ class OpenVinoEncoder:
         vectors: list[FloatArray | None] = [None] * len(windows)
         waiting: dict[int, list[int]] = {}
         for i, ids in enumerate(windows):
-            same = waiting.setdefault(len(ids), [])
+            length = _padded(len(ids))
+            same = waiting.setdefault(length, [])
             same.append(i)
             if len(same) == _TOGETHER:
-                self._encode_together(windows, same, vectors)
+                self._encode_together(windows, same, length, vectors)
                 same.clear()
-        for same in waiting.values():
+        for length, same in waiting.items():
             for i in same:
-                self._encode_together(windows, [i], vectors)
+                self._encode_together(windows, [i], length, vectors)
         return [v for v in vectors if v is not None]
 
     def _encode_together(
-        self, windows: Sequence[IntArray], places: Sequence[int], vectors: list[FloatArray | None]
+        self, windows: Sequence[IntArray], places: Sequence[int], length: int, vectors: list[FloatArray | None]
     ) -> None:
-        ids = np.stack([windows[i] for i in places])
-        rows = self._request.infer([ids], share_inputs=True, share_outputs=True)[0]
-        for i, row in zip(places, rows, strict=True):
-            vectors[i] = row.copy()
+        ids = np.zeros((len(places), length), np.int32)
+        hidden = np.full((len(places), 1, 1, length), _HIDDEN, np.float32)
+        for row, i in enumerate(places):
+            n = len(windows[i])
+            ids[row, :n], hidden[row, ..., :n] = windows[i], 0.0
+        rows = self._request.infer([ids, hidden], share_inputs=True, share_outputs=True)[0]
+        for i, vector in zip(places, rows, strict=True):
+            vectors[i] = vector[: len(windows[i])].copy()
+
+
+def _padded(length: int) -> int:
+    """Return the length that a window of this many tokens is padded to."""
+    step = next((step for limit, step in _STEPS if length <= limit), _STEPS[-1][1])
+    return -(-length // step) * step
 
 
 class _Graph:
@@ -114,6 +129,7 @@ class _Graph:
 
         op = self._op
         ids = op.parameter([-1, -1], np.int32, name="ids")
+        hidden = op.parameter([-1, 1, 1, -1], np.float32, name="hidden")
         axis = op.constant(np.int32(0))
         length = op.gather(op.shape_of(ids, "i32"), op.constant(np.int32(1)), axis)
         places = op.range(op.constant(np.int32(0)), length, op.constant(np.int32(1)), "i32")
@@ -122,10 +138,10 @@ class _Graph:
         x = op.gather(self._constant(t["embeddings.word_embeddings.weight"]), ids, axis)
         x = self._norm(op.add(x, op.gather(self._constant(position), places, axis)), "embeddings.LayerNorm")
         for layer in range(self._n_layers):
-            x = self._layer(x, layer)
-        return ov.Model([x], [ids], "encoder")
+            x = self._layer(x, layer, hidden)
+        return ov.Model([x], [ids, hidden], "encoder")
 
-    def _layer(self, x: Any, layer: int) -> Any:
+    def _layer(self, x: Any, layer: int, hidden_places: Any) -> Any:
         op, at = self._op, f"encoder.layer.{layer}."
         split = op.constant(np.array([0, 0, self._heads, self._dim // self._heads], np.int32))
         swap = op.constant(np.array([0, 2, 1, 3], np.int32))
@@ -134,7 +150,7 @@ class _Graph:
             op.transpose(op.reshape(self._linear(inside, f"{at}attention.self.{name}", scale), split, True), swap)
             for name in ("query", "key", "value")
         )
-        mixed = op.transpose(op.scaled_dot_product_attention(query, key, value), swap)
+        mixed = op.transpose(op.scaled_dot_product_attention(query, key, value, hidden_places), swap)
         mixed = op.reshape(mixed, op.constant(np.array([0, 0, self._dim], np.int32)), True)
         mixed, scale = self._smooth(mixed, f"{layer}.mix")
         attended = self._linear(mixed, f"{at}attention.output.dense", scale)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +17,8 @@ MIN_STEPS: Final = 240
 """Small data are read more often, until so many updates are made, or `MAX_EPOCHS`."""
 MAX_EPOCHS: Final = 40
 _SORTED_BATCHES: Final = 16
+_SCALE: Final = 2
+"""What the product of an adapter's two matrices is multiplied by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,14 @@ class Fitted:
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """Where a fit begins: adapters of an earlier fit, weights of the head (K, dim); either may be missing."""
+
+    adapters: dict[str, tuple[Float16, Float16]] | None = None
+    head: Float32 | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """Where a fit stands."""
 
@@ -66,6 +76,7 @@ def fit(
     settings: FitSettings,
     *,
     known: NDArray[np.bool_] | None = None,
+    start: Start | None = None,
     progress: Callable[[Step], None] | None = None,
 ) -> Fitted:
     """Return adapters and head fitted to windows.
@@ -82,6 +93,8 @@ def fit(
         Decisions, shape (n, n_themes).
     known
         Where False, a decision is not known and does not count; shape (n, n_themes). All known if not given.
+    start
+        Where the fit begins, if not at the base encoder and a head of zeros.
 
     Notes
     -----
@@ -105,7 +118,7 @@ def fit(
     encoder = AutoModel.from_pretrained(str(base.directory), local_files_only=True, dtype=torch.float32, **plain)
     config = LoraConfig(
         r=settings.rank,
-        lora_alpha=2 * settings.rank,
+        lora_alpha=_SCALE * settings.rank,
         target_modules="all-linear",
         exclude_modules=r".*pooler.*",
         bias="none",
@@ -118,6 +131,10 @@ def fit(
     rate = counts / (known.sum(axis=0) + 1.0)
     head = torch.nn.Linear(int(base.config["hidden_size"]), n_themes)
     torch.nn.init.zeros_(head.weight)
+    if start is not None and start.head is not None:
+        head.weight.data = torch.from_numpy(start.head.copy())
+    if start is not None and start.adapters is not None:
+        _set_adapters(model, start.adapters, _SCALE)
     head.bias.data = torch.tensor(np.log(rate / (1 - rate)), dtype=torch.float32)
     adapters = [p for p in model.parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = [
@@ -157,10 +174,10 @@ def fit(
             recent = 0.98 * recent + 0.02 * float(loss) if recent else float(loss)
             if progress is not None:
                 progress(Step(done, total, recent, (time.monotonic() - began) / done * (total - done)))
-    return Fitted(_adapters(model, 2.0), head.weight.detach().numpy().copy(), head.bias.detach().numpy().copy())
+    return Fitted(_adapters(model, _SCALE), head.weight.detach().numpy().copy(), head.bias.detach().numpy().copy())
 
 
-def _adapters(model: Any, scale: float) -> dict[str, tuple[Float16, Float16]]:
+def _adapters(model: Any, scale: int) -> dict[str, tuple[Float16, Float16]]:
     """Return each module's A and B as float16, the scale within B."""
     found: dict[str, tuple[Float16, Float16]] = {}
     for name, module in model.get_base_model().named_modules():
@@ -169,6 +186,17 @@ def _adapters(model: Any, scale: float) -> dict[str, tuple[Float16, Float16]]:
             b = module.lora_B["default"].weight.detach().numpy() * scale
             found[name] = (a.astype(np.float16), b.astype(np.float16))
     return found
+
+
+def _set_adapters(model: Any, adapters: Mapping[str, tuple[Float16, Float16]], scale: int) -> None:
+    """Overwrite each module's A and B; their rank must be the model's."""
+    import torch  # noqa: PLC0415
+
+    for name, module in model.get_base_model().named_modules():
+        if hasattr(module, "lora_A") and "default" in module.lora_A:
+            a, b = (torch.from_numpy(m.astype(np.float32)) for m in adapters[name])
+            module.lora_A["default"].weight.data = a
+            module.lora_B["default"].weight.data = b / scale
 
 
 def _batches(windows: Sequence[IntArray], size: int, rng: np.random.Generator) -> list[list[int]]:

@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE := 1
 
-.PHONY: setup demo check test soak bench bench-real bench-speed bench-bytes bench-bad-input starter-model clean
+.PHONY: setup demo check test soak bench bench-real bench-speed bench-bytes bench-bad-input bench-nhs bench-few-labels bench-model-safety starter-model clean
 
 setup: $(READY)
 
@@ -48,6 +48,15 @@ bench-bytes: setup
 
 bench-bad-input: setup
 	$(BIN)/python -m benchmarks.bad_input
+
+bench-nhs: setup
+	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.nhs
+
+bench-few-labels: setup
+	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.few_labels
+
+bench-model-safety: setup
+	$(BIN)/python -m benchmarks.model_safety
 
 # Rebuilds the shipped model from the starter corpus.
 starter-model: setup

@@ -64,13 +64,13 @@ def fit_product(data: NhsData, rows: Rows, seed: int = 0) -> tuple[Callable[[lis
 
 
 def peer_logistic(texts: list[str], truth: Bool, tested: list[str]) -> Bool:
-    """Return verdicts of TF-IDF of words and pairs into one logistic regression a theme, C = 10."""
+    """Return verdicts of TF-IDF of words and pairs into one balanced logistic regression a theme, C = 10."""
     from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: PLC0415
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
     from sklearn.multiclass import OneVsRestClassifier  # noqa: PLC0415
     from sklearn.pipeline import make_pipeline  # noqa: PLC0415
 
-    model = OneVsRestClassifier(LogisticRegression(C=10, max_iter=1000))
+    model = OneVsRestClassifier(LogisticRegression(C=10, class_weight="balanced", solver="liblinear"))
     pipeline = make_pipeline(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), model)
     return np.asarray(pipeline.fit(texts, truth.astype(int)).predict(tested), bool)
 
@@ -113,7 +113,7 @@ def main() -> None:
                 continue
             of_peer = metrics(themes, fit(texts, truth, tested), wanted)
             figures |= {f"{name}_{peer}_{k}": of_peer[k] for k in ("micro_f1", "macro_f1", "exact_match")}
-        print(name, {k: v for k, v in figures.items() if k.startswith(name)}, flush=True)  # noqa: T201
+        print(name, {k: v for k, v in figures.items() if k.startswith(name)}, flush=True)
     publish("nhs", figures, {k: v for k, v in BARS.items() if k in figures})
 
 

@@ -64,6 +64,7 @@ def metrics(
             "f1": _round(f1[k]) if said[k] + true[k] else None,
             "support": int(true[k]),
             "threshold": _round(float(thresholds[k])) if thresholds is not None else None,
+            **_theme_ece(probabilities, t, counted, k),
         }
         for k, theme in enumerate(themes)
     }
@@ -81,6 +82,13 @@ def metrics(
     }
 
 
+def _theme_ece(probabilities: FloatArray | None, truth: BoolArray, counted: BoolArray, k: int) -> dict[str, float]:
+    if probabilities is None:
+        return {}
+    rows = counted[:, k]
+    return {"ece": _round(expected_calibration_error(probabilities[rows, k], truth[rows, k]))}
+
+
 def expected_calibration_error(probabilities: FloatArray, truth: BoolArray) -> float:
     """Return the weighted mean gap between probability and rate over equal-width bins; both of shape (n,)."""
     bins = np.minimum((probabilities * N_BINS).astype(int), N_BINS - 1)
@@ -89,20 +97,81 @@ def expected_calibration_error(probabilities: FloatArray, truth: BoolArray) -> f
     return float(gap.sum() / max(1, size.sum()))
 
 
-def micro_f1_interval(
-    predicted: BoolArray, truth: BoolArray, groups: Sequence[str], *, seed: int = 0, draws: int = 1000
-) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of micro-F1, resampling whole groups (respondents)."""
+def bootstrap_intervals(
+    predicted: BoolArray,
+    truth: BoolArray,
+    groups: Sequence[str],
+    *,
+    probabilities: FloatArray | None = None,
+    seed: int = 0,
+    draws: int = 1000,
+) -> dict[str, tuple[float, float]]:
+    """Return 95 % percentile bootstrap intervals of overall metrics, drawing whole groups (respondents).
+
+    Parameters
+    ----------
+    predicted, truth, probabilities
+        Shape (n, n_themes); the calibration error is left out if there are no probabilities.
+    groups
+        The respondent of each comment, length n.
+
+    Notes
+    -----
+    macro-F1 is over the themes that a draw holds. Efron (1979); groups are drawn by multinomial weights.
+    """
     names, index = np.unique(np.array(groups), return_inverse=True)
-    hits = np.bincount(index, (predicted & truth).sum(axis=1), len(names))
-    both = np.bincount(index, predicted.sum(axis=1) + truth.sum(axis=1), len(names))
+
+    def summed(cells: NDArray[Any]) -> FloatArray:
+        by_group = np.zeros((len(names), cells.shape[1]))
+        np.add.at(by_group, index, cells.astype(np.float64))
+        return by_group
+
+    both_of_row = predicted.sum(axis=1) + truth.sum(axis=1)
+    own = np.where(both_of_row == 0, 1.0, _ratio(2 * (predicted & truth).sum(axis=1), both_of_row))
+    columns: list[FloatArray] = [
+        summed(predicted & truth),
+        summed(predicted),
+        summed(truth),
+        summed(np.column_stack((np.ones(len(truth)), own, (predicted == truth).all(axis=1)))),
+    ]
+    if probabilities is not None:
+        bins = np.minimum((probabilities * N_BINS).astype(int), N_BINS - 1)
+        gaps = [np.where(bins == b, probabilities - truth, 0.0).sum(axis=1) for b in range(N_BINS)]
+        columns.append(summed(np.column_stack(gaps)))
+    edges = np.cumsum([0, *(c.shape[1] for c in columns)])
+    table = np.concatenate(columns, axis=1)
     rng = np.random.default_rng(seed)
-    scores = []
+    drawn: dict[str, list[float]] = {name: [] for name in ("micro_f1", "macro_f1", "samples_f1", "exact_match", "ece")}
     for _ in range(draws):
-        drawn = rng.integers(len(names), size=len(names))
-        scores.append(2 * hits[drawn].sum() / max(1, both[drawn].sum()))
-    low, high = np.quantile(scores, (0.025, 0.975))
-    return float(low), float(high)
+        sums = rng.multinomial(len(names), np.full(len(names), 1 / len(names))) @ table
+        hits, said, true, rows, *gap = (sums[a:b] for a, b in itertools.pairwise(edges))
+        held = true > 0
+        drawn["micro_f1"].append(float(_ratio(2 * hits.sum(), said.sum() + true.sum())))
+        drawn["macro_f1"].append(float(_ratio(2 * hits, said + true)[held].mean()) if held.any() else 0.0)
+        drawn["samples_f1"].append(float(rows[1] / rows[0]))
+        drawn["exact_match"].append(float(rows[2] / rows[0]))
+        if gap:
+            drawn["ece"].append(float(np.abs(gap[0]).sum() / (rows[0] * truth.shape[1])))
+    return {
+        name: (_round(np.quantile(values, 0.025)), _round(np.quantile(values, 0.975)))
+        for name, values in drawn.items()
+        if values
+    }
+
+
+def theme_rates(decided: Sequence[DecidedComment], themes: Sequence[ThemeId]) -> dict[str, Any] | None:
+    """Return each theme's share of all decided comments and of those drawn at random; None if none is marked `blind`.
+
+    Comments that a queue chose for their doubt are no sample of what residents wrote; blind ones are.
+    """
+    blind = [d for d in decided if d.blind]
+    if not blind:
+        return None
+    rates = {
+        t: {name: _round(sum(t in d.themes for d in rows) / len(rows)) for name, rows in (("trained_on", decided), ("blind", blind))}
+        for t in themes
+    }  # fmt: skip
+    return {"n_blind": len(blind), "per_theme": rates}
 
 
 def confusable_pairs(

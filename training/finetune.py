@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -36,7 +36,8 @@ class FitSettings:
     warm_up: float = 0.06
     joined: float = 0.3
     """Share of comments that are read with another one behind them, for the themes of both."""
-    n_folds: int = 4
+    n_folds: int | None = None
+    """Held-out parts for calibration; `training.splits.find_n_folds` says if not given."""
     seed: int = 0
     n_threads: int = 2
 
@@ -66,6 +67,8 @@ class Step:
     of: int
     loss: float
     seconds_left: float
+    n_pieces: int = 0
+    """Word pieces read so far in this fit, padding included: the work done, the same on every machine."""
 
 
 def fit(
@@ -149,20 +152,16 @@ def fit(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda s: min(1.0, (s + 1) / warm) * max(0.0, 1 - s / total)
     )
-    began, done, recent = time.monotonic(), 0, 0.0
+    began, done, recent, n_pieces = time.monotonic(), 0, 0.0, 0
     for _ in range(epochs):
-        for rows in _batches(windows, settings.batch_size, rng):
-            texts, true, counts_here = _joined(rows, windows, truth, known, settings.joined, rng)
-            ids, mask = _padded(texts, rng, settings.token_dropout, mask_id)
+        for batch in _batches(_Rows(list(windows), truth, known), settings, rng):
+            ids, mask = _padded(batch.windows, rng, settings.token_dropout, mask_id)
             attention = torch.from_numpy(mask)
             vectors = model(input_ids=torch.from_numpy(ids), attention_mask=attention).last_hidden_state
             weight = attention[..., None].float()
             pooled = (vectors * weight).sum(1) / weight.sum(1)
             scores = head(torch.nn.functional.dropout(pooled, settings.vector_dropout))
-            target, counted = (
-                torch.from_numpy(true.astype(np.float32)),
-                torch.from_numpy(counts_here.astype(np.float32)),
-            )
+            target, counted = (torch.from_numpy(a.astype(np.float32)) for a in (batch.truth, batch.known))
             cells = torch.nn.functional.binary_cross_entropy_with_logits(scores, target, reduction="none")
             loss = (cells * counted).sum() / counted.sum().clamp(min=1.0)
             optimiser.zero_grad()
@@ -171,9 +170,10 @@ def fit(
             optimiser.step()
             schedule.step()
             done += 1
-            recent = 0.98 * recent + 0.02 * float(loss) if recent else float(loss)
+            n_pieces += ids.size
+            recent = 0.98 * recent + 0.02 * loss.item() if recent else loss.item()
             if progress is not None:
-                progress(Step(done, total, recent, (time.monotonic() - began) / done * (total - done)))
+                progress(Step(done, total, recent, (time.monotonic() - began) / done * (total - done), n_pieces))
     return Fitted(_adapters(model, _SCALE), head.weight.detach().numpy().copy(), head.bias.detach().numpy().copy())
 
 
@@ -199,33 +199,41 @@ def _set_adapters(model: Any, adapters: Mapping[str, tuple[Float16, Float16]], s
             module.lora_B["default"].weight.data = b / scale
 
 
-def _batches(windows: Sequence[IntArray], size: int, rng: np.random.Generator) -> list[list[int]]:
-    """Return an epoch's batches: random, but of like length within a batch."""
-    order = rng.permutation(len(windows))
-    batches: list[list[int]] = []
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Windows with their decisions, and which of those are known; both (n, n_themes)."""
+
+    windows: list[IntArray]
+    truth: NDArray[np.bool_]
+    known: NDArray[np.bool_]
+
+
+def _batches(data: _Rows, settings: FitSettings, rng: np.random.Generator) -> Iterator[_Rows]:
+    """Yield an epoch's batches: random, some comments with another behind them, of like length within a batch."""
+    size = settings.batch_size
+    order = rng.permutation(len(data.windows))
+    batches: list[_Rows] = []
     for start in range(0, len(order), size * _SORTED_BATCHES):
-        block = sorted((int(i) for i in order[start : start + size * _SORTED_BATCHES]), key=lambda i: len(windows[i]))
-        batches.extend(block[i : i + size] for i in range(0, len(block), size))
-    return [batches[int(i)] for i in rng.permutation(len(batches))]
+        block = _joined(data, order[start : start + size * _SORTED_BATCHES], settings.joined, rng)
+        by_length = sorted(range(len(block.windows)), key=lambda i: len(block.windows[i]))
+        for at in range(0, len(by_length), size):
+            rows = by_length[at : at + size]
+            batches.append(_Rows([block.windows[i] for i in rows], block.truth[rows], block.known[rows]))
+    for i in rng.permutation(len(batches)):
+        yield batches[int(i)]
 
 
-def _joined(
-    rows: Sequence[int],
-    windows: Sequence[IntArray],
-    truth: NDArray[np.bool_],
-    known: NDArray[np.bool_],
-    share: float,
-    rng: np.random.Generator,
-) -> tuple[list[IntArray], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return a batch in which some comments have another behind them: the themes of both, known where both are."""
-    texts, true, counted = [windows[i] for i in rows], truth[rows].copy(), known[rows].copy()
-    for place, row in enumerate(rows):
+def _joined(data: _Rows, rows: NDArray[np.intp], share: float, rng: np.random.Generator) -> _Rows:
+    """Return rows, some of them with another behind them: the themes of both, known where both are."""
+    windows, truth, known = data.windows, data.truth, data.known
+    texts, true, counted = [windows[int(i)] for i in rows], truth[rows].copy(), known[rows].copy()
+    for place, row in enumerate(map(int, rows)):
         other = int(rng.integers(len(windows)))
         if rng.random() < share and len(windows[row]) + len(windows[other]) <= MAX_WINDOW_TOKENS // 2:
             texts[place] = np.concatenate((windows[row][:-1], windows[other][1:]))
             true[place] |= truth[other]
             counted[place] = (known[row] & known[other]) | (true[place] & (known[row] | known[other]))
-    return texts, true, counted
+    return _Rows(texts, true, counted)
 
 
 def _padded(

@@ -1,7 +1,7 @@
 """Scores of comments by models that never saw them, and what is learnt from those scores alone."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.calibration import BEST_F1, Aim, fit_calibration
+from models.encoder import Encoder
 from models.text import make_segments
 from models.tokens import Window, WordPieces, tokens_of_segments
 from models.vocabulary import Codebook, DecidedComment, Segment
 from models.weights import Base, merge_adapters
 from training.evaluation import metrics
-from training.finetune import FitSettings, Fitted, Step, fit
+from training.finetune import FitSettings, Fitted, Start, Step, fit
 from training.lexical_fit import fit_lexical
 from training.splits import Split, has_ties, make_folds
 
@@ -54,14 +55,46 @@ def make_data(decided: Sequence[DecidedComment], codebook: Codebook, pieces: Wor
     return Data(decided, codebook, windows, truth, [w[0] for w in pieces.windows([t for t, _ in hints])], hint_truth)
 
 
+FEW_COMMENTS: Final = 1_000
+"""Up to so many, the codebook itself weighs in: the head begins at each theme's definition and examples, and these count as
+comments that raise that theme and no other. With more, they count for their own theme alone."""
+HEAD_START: Final = 1.0
+"""Length of each theme's row in the head that a fit on few comments begins with."""
+
+
 def fit_rows(
     base: Base, mask_id: int, data: Data, rows: NDArray[np.intp], settings: FitSettings, stage: str, report: Report
 ) -> Fitted:
-    """Return a fit on some rows and on the codebook's hints, of which only the positive cell is known."""
+    """Return a fit on some rows and on the codebook's hints."""
+    few = len(rows) <= FEW_COMMENTS
     windows = [*(data.windows[i].ids for i in rows), *(w.ids for w in data.hints)]
     truth = np.concatenate((data.truth[rows], data.hint_truth))
-    known = np.concatenate((np.ones((len(rows), truth.shape[1]), np.bool_), data.hint_truth))
-    return fit(base, mask_id, windows, truth, settings, known=known, progress=lambda step: report(stage, step))
+    known = np.ones_like(truth)
+    if not few:
+        known[len(rows) :] = data.hint_truth
+    start = Start(head=_head_of_hints(base, data, settings)) if few and len(data.codebook.codable) > 1 else None
+    return fit(
+        base, mask_id, windows, truth, settings, known=known, start=start, progress=lambda step: report(stage, step)
+    )
+
+
+def _head_of_hints(base: Base, data: Data, settings: FitSettings) -> NDArray[np.float32]:
+    """Return a head, (n_themes, dim), whose rows point from the mean of all themes' hints to the mean of each theme's."""
+    vectors = _encoder(base, base.tensors, settings).encode([w.ids for w in data.hints])
+    pooled = np.stack([v.mean(axis=0) for v in vectors])
+    rows = np.stack([pooled[data.hint_truth[:, k]].mean(axis=0) for k in range(data.hint_truth.shape[1])])
+    rows -= rows.mean(axis=0)
+    return np.asarray(HEAD_START * rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9), np.float32)
+
+
+def _encoder(base: Base, tensors: Mapping[str, NDArray[np.float32]], settings: FitSettings) -> Encoder:
+    """Return an exact encoder for scoring."""
+    from models.encoder_openvino import OpenVinoEncoder  # noqa: PLC0415
+    from models.encoder_reference import ReferenceEncoder  # noqa: PLC0415
+
+    if base.config.get("model_type") == "bert":
+        return OpenVinoEncoder(base, tensors, n_threads=settings.n_threads)
+    return ReferenceEncoder(base, tensors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +134,9 @@ def _fit_and_score(
     report: Report,
 ) -> HeldOutScores:
     """Return scores of the second rows by a fit on the first."""
-    from models.encoder_openvino import OpenVinoEncoder  # noqa: PLC0415
-    from models.encoder_reference import ReferenceEncoder  # noqa: PLC0415
-
     inside, outside = rows
     fitted = fit_rows(base, mask_id, data, inside, settings, stage, report)
-    tensors = merge_adapters(base, fitted.adapters)
-    is_bert = base.config.get("model_type") == "bert"
-    encoder = (
-        OpenVinoEncoder(base, tensors, n_threads=settings.n_threads) if is_bert else ReferenceEncoder(base, tensors)
-    )
+    encoder = _encoder(base, merge_adapters(base, fitted.adapters), settings)
     windows = [data.windows[i] for i in outside]
     vectors = encoder.encode([w.ids for w in windows])
     lexical = fit_lexical([data.windows[i] for i in inside], data.truth[inside])

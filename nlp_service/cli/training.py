@@ -30,7 +30,9 @@ ALL_SPLITS_UP_TO: Final = 1_000
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Model folder to write.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
-    "--folds", type=click.IntRange(2, 10), default=4, show_default=True, help="Held-out parts for calibration."
+    "--folds",
+    type=click.IntRange(2, 10),
+    help="Held-out parts for calibration.  [default: 4, from 2,000 comments on 2]",
 )
 @click.option("--threads", type=click.IntRange(1, 64), default=2, show_default=True)
 @click.option(
@@ -62,7 +64,7 @@ def train(
     codebook: Path,
     out: Path,
     seed: int,
-    folds: int,
+    folds: int | None,
     threads: int,
     about_file: Path | None,
     gold: Path | None,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,18 +10,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.tokens import WordPieces
 from models.vocabulary import Comment, CommentId, DecidedComment, RespondentId, ThemeId, Verdict
+from models.weights import Base
 from tests.conftest import THREE
 from training.decisions import DecisionsError, find_doubts, leave_out, read_decisions
 from training.evaluation import (
+    bootstrap_intervals,
     coder_agreement,
     confusable_pairs,
     expected_calibration_error,
     metrics,
-    micro_f1_interval,
+    theme_rates,
 )
-from training.held_out import best_lexical_weight, cross_calibrated, other_splits
-from training.splits import Split, make_folds
+from training.finetune import FitSettings
+from training.held_out import (
+    HEAD_START,
+    _encoder,
+    _head_of_hints,
+    best_lexical_weight,
+    cross_calibrated,
+    make_data,
+    other_splits,
+)
+from training.splits import MANY_COMMENTS, Split, find_n_folds, make_folds
 from training.suspects import find_suspects
 from training.train import read_about
 
@@ -142,6 +155,39 @@ def test_no_text_and_no_respondent_is_in_two_folds(rows: list[tuple[int, int | N
         assert all(len(f) == 1 for f in held.values())
 
 
+def test_a_stock_answer_ties_nobody_and_any_other_text_does() -> None:
+    """Everybody says "nothing" once; only two respondents share another text."""
+    data = [decided(2 * i, "Nothing", group=f"g{i}") for i in range(60)]
+    data += [decided(2 * i + 1, f"t{i if i != 1 else 0}", group=f"g{i}") for i in range(60)]
+    folds, _ = make_folds(data, seed=0, n_folds=3)
+    assert np.ptp(np.bincount(folds)) <= 4
+    of_group = {f"g{i}": {int(folds[i]), int(folds[60 + i])} for i in range(60)}
+    assert all(len(held) == 1 for held in of_group.values())
+    assert of_group["g0"] == of_group["g1"]
+
+
+def test_the_head_of_few_comments_begins_at_the_definitions(base: Base) -> None:
+    pieces = WordPieces(base.tokenizer_json)
+    data = make_data([decided(0, "loud music"), decided(1, "a stolen bicycle")], THREE, pieces)
+    head = _head_of_hints(base, data, FitSettings(n_threads=1))
+    np.testing.assert_allclose(np.linalg.norm(head, axis=1), HEAD_START, rtol=1e-5)
+    own = head @ np.stack([w.mean(axis=0) for w in _encoder(base, base.tensors, FitSettings(n_threads=1)).encode([h.ids for h in data.hints])]).T  # fmt: skip
+    assert all(data.hint_truth[int(own[k].argmax()), k] for k in range(len(head)))
+
+
+def test_more_comments_need_fewer_held_out_parts() -> None:
+    assert (find_n_folds(MANY_COMMENTS - 1), find_n_folds(MANY_COMMENTS)) == (4, 2)
+
+
+def test_rates_at_random_are_those_of_blind_comments() -> None:
+    rows = [DecidedComment(Comment(CommentId(str(i)), "x"), frozenset({ThemeId("noise")} if i < 6 else ()), blind=i % 2 == 1) for i in range(10)]  # fmt: skip
+    assert theme_rates([replace(r, blind=None) for r in rows], [ThemeId("noise")]) is None
+    assert theme_rates(rows, [ThemeId("noise")]) == {
+        "n_blind": 5,
+        "per_theme": {"noise": {"trained_on": 0.6, "blind": 0.6}},
+    }
+
+
 def test_whole_sources_are_held_out_when_there_are_enough() -> None:
     data = [decided(i, f"t{i}", source=f"s{i % 5}") for i in range(50)]
     folds, made_by = make_folds(data, seed=0)
@@ -206,10 +252,23 @@ def test_the_interval_holds_the_score_and_narrows_with_more_groups() -> None:
     rng = np.random.default_rng(0)
     truth = rng.random((400, 3)) < 0.3
     predicted = truth ^ (rng.random((400, 3)) < 0.1)
-    few = micro_f1_interval(predicted[:50], truth[:50], [str(i) for i in range(50)])
-    many = micro_f1_interval(predicted, truth, [str(i) for i in range(400)])
+    few = bootstrap_intervals(predicted[:50], truth[:50], [str(i) for i in range(50)])["micro_f1"]
+    many = bootstrap_intervals(predicted, truth, [str(i) for i in range(400)])["micro_f1"]
     assert many[0] < metrics(list("abc"), predicted, truth)["micro_f1"] < many[1]
     assert many[1] - many[0] < few[1] - few[0]
+
+
+def test_every_overall_figure_has_an_interval_that_holds_it() -> None:
+    rng = np.random.default_rng(1)
+    truth = rng.random((300, 3)) < 0.3
+    probabilities = np.clip(np.where(truth, 0.7, 0.2) + rng.normal(0, 0.2, truth.shape), 0, 1)
+    predicted = probabilities >= 0.5
+    figures = metrics(list("abc"), predicted, truth, probabilities=probabilities)
+    intervals = bootstrap_intervals(predicted, truth, [str(i // 2) for i in range(300)], probabilities=probabilities)
+    assert set(intervals) == {"micro_f1", "macro_f1", "samples_f1", "exact_match", "ece"}
+    assert all(low < high for low, high in intervals.values())
+    assert all(low <= figures[k] <= high for k, (low, high) in intervals.items() if k != "ece")
+    assert intervals == bootstrap_intervals(predicted, truth, [str(i // 2) for i in range(300)], probabilities=probabilities)  # fmt: skip
 
 
 def test_confusable_pairs_are_counted() -> None:

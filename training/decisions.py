@@ -21,13 +21,15 @@ class DecisionsError(ThemesError):
     code = "decisions_invalid"
 
 
-def read_decisions(path: Path, codebook: Codebook) -> tuple[list[DecidedComment], list[Problem]]:
+def read_decisions(
+    path: Path, codebook: Codebook, *, at_least: int = MIN_COMMENTS
+) -> tuple[list[DecidedComment], list[Problem]]:
     """Return the decisions in a file, in order, and the lines that cannot be taken, each with its number.
 
     Raises
     ------
     DecisionsError
-        If the file cannot be read at all or holds fewer than `MIN_COMMENTS` usable lines.
+        If the file cannot be read at all or holds fewer than `at_least` usable lines.
     """
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
@@ -67,11 +69,11 @@ def read_decisions(path: Path, codebook: Codebook) -> tuple[list[DecidedComment]
                 )
             )
         problems.append(Problem(*taken, row=number, file=path.name))
-    if len(decided) < MIN_COMMENTS:
+    if len(decided) < at_least:
         why = f"; line {problems[0].row}: {problems[0].code}, {problems[0].found}" if problems else ""
         raise DecisionsError(
             f"{path.name} holds {len(decided)} usable decisions{why}.",
-            allowed=f'at least {MIN_COMMENTS} lines such as {{"comment_id": "1", "text": "…", "themes": ["A"]}}, themes of {codebook.ref}.',
+            allowed=f'at least {at_least} lines such as {{"comment_id": "1", "text": "…", "themes": ["A"]}}, themes of {codebook.ref}.',
             next_step="mend the lines, or check that --codebook is the one they were coded with.",
         )
     return decided, problems

@@ -17,6 +17,7 @@ from models.vocabulary import ThemesError
 from nlp_service.cli.code import code
 from nlp_service.cli.codebook import codebook
 from nlp_service.cli.model import model
+from nlp_service.cli.shares import shares
 from nlp_service.cli.training import evaluate, train
 from nlp_service.ingest.table import InputNotFoundError
 
@@ -42,7 +43,7 @@ def themes() -> None:
     """
 
 
-for command in (code, codebook, model, train, evaluate):
+for command in (code, codebook, model, train, evaluate, shares):
     themes.add_command(command)
 
 

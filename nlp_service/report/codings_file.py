@@ -37,8 +37,16 @@ def _umask() -> int:
     return mask
 
 
-def coding_line(coded: CodedComment) -> str:
-    """Return a coded comment as a line of a codings file, without the line break."""
+def coding_line(comment: Comment, coded: CodedComment) -> str:
+    """Return a coded comment as a line of a codings file, without the line break.
+
+    Beside the contract's keys stand `respondent`, where one person can have several comments, and `question`, if there are several.
+    """
+    more: dict[str, str] = {}
+    if comment.respondent is not None and str(comment.respondent) != str(comment.id):
+        more["respondent"] = comment.respondent
+    if comment.question is not None:
+        more["question"] = comment.question
     document = {
         "comment_id": coded.comment_id,
         "themes": [
@@ -49,6 +57,7 @@ def coding_line(coded: CodedComment) -> str:
         "probabilities": dict(coded.probabilities),
         "model": coded.model,
         "codebook": coded.codebook,
+        **more,
     }
     return json.dumps(document, ensure_ascii=False)
 
@@ -56,8 +65,8 @@ def coding_line(coded: CodedComment) -> str:
 def write_jsonl(path: Path, pairs: Sequence[Pair]) -> None:
     """Write a codings file, one line a comment, in order."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for _, coded in pairs:
-            file.write(coding_line(coded) + "\n")
+        for comment, coded in pairs:
+            file.write(coding_line(comment, coded) + "\n")
 
 
 def write_csv(path: Path, pairs: Sequence[Pair], codebook: Codebook) -> None:

@@ -1,0 +1,221 @@
+"""The use case: codings of all comments and people's decisions on a random part of them in, shares of respondents out."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.artefact import STARTER, read_artefact
+from models.codebook import read_codebook
+from models.prevalence import Prevalence, estimate_prevalence, to_document
+from models.vocabulary import Codebook, DecidedComment, Problem, Theme, ThemeId, ThemesError
+from nlp_service.report.codings_file import written_aside
+from training.decisions import read_decisions
+
+MAX_FILE_BYTES: Final = 2_000_000_000
+
+
+class CodingsError(ThemesError):
+    """A codings file cannot be used."""
+
+    code = "codings_invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class CodingsTable:
+    """A codings file as arrays: one row a comment."""
+
+    comment_ids: tuple[str, ...]
+    respondents: tuple[str, ...]
+    themes: tuple[str, ...]
+    probabilities: NDArray[np.float64]
+    """Shape (n_comments, n_themes)."""
+    codebook: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What came of it: a line for each theme, upper level and lower, and what the reader should know."""
+
+    lines: tuple[dict[str, Any], ...]
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+
+
+def estimate_shares(
+    codings: Path, decisions: Path | None, out: Path, *, codebook: Path | None = None, seed: int = 0
+) -> Shares:
+    """Write a shares file and return what it says.
+
+    Parameters
+    ----------
+    codings
+        All comments of a consultation, coded.
+    decisions
+        People's decisions. If any line says `blind`, those with `true` count as the random sample and all others are left out.
+    codebook
+        For the upper level, whose shares are of respondents who raised any theme below; the shipped one is known by itself.
+
+    Raises
+    ------
+    CodingsError, DecisionsError, CodebookError
+        If a file cannot be used. Nothing is written then.
+    """
+    table = read_codings(codings)
+    book = _codebook(table, codebook)
+    decided: list[DecidedComment] = []
+    problems: list[Problem] = []
+    if decisions is not None:
+        decided, problems = read_decisions(decisions, book, at_least=0)
+    notes: list[str] = []
+    sample = _random_sample(decided, notes)
+    lines = _estimate(table, book, sample, seed, notes, problems)
+    with written_aside(out) as aside:
+        aside.write_text(json.dumps(lines, indent=1) + "\n", encoding="utf-8")
+    return Shares(tuple(lines), tuple(problems), tuple(notes))
+
+
+def read_codings(path: Path) -> CodingsTable:
+    """Return a codings file's probabilities; CodingsError if a line is not one, or ids repeat."""
+    ids: list[str] = []
+    respondents: list[str] = []
+    rows: list[list[float]] = []
+    themes: list[str] | None = None
+    versions: set[tuple[str, str]] = set()
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise _refused(path, "it is too large", f"at most {MAX_FILE_BYTES} bytes")
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                entry = json.loads(line)
+                probabilities = entry["probabilities"]
+                themes = list(probabilities) if themes is None else themes
+                if list(probabilities) != themes:
+                    raise _refused(path, f"line {number} has other themes than line 1", "one run's codings")
+                ids.append(str(entry["comment_id"]))
+                respondents.append(str(entry.get("respondent", entry["comment_id"])))
+                rows.append([float(p) for p in probabilities.values()])
+                versions.add((str(entry["model"]), str(entry["codebook"])))
+    except (OSError, UnicodeDecodeError) as error:
+        raise _refused(path, f"it cannot be read ({type(error).__name__})", "a readable UTF-8 file") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        found = f"line {len(ids) + 1} is no coding ({type(error).__name__})"
+        raise _refused(path, found, "lines as `themes code --out FILE.jsonl` writes them") from error
+    if themes is None:
+        raise _refused(path, "it holds no codings", "a line for each comment")
+    twice = next((i for i, n in Counter(ids).items() if n > 1), None)
+    if twice is not None:
+        raise _refused(path, f"a comment_id occurs twice (line {ids.index(twice) + 1} first)", "one line a comment")
+    if len(versions) > 1:
+        raise _refused(path, f"it mixes {len(versions)} models or codebooks", "one run's codings")
+    array = np.array(rows, np.float64)
+    if not ((array >= 0) & (array <= 1)).all():
+        raise _refused(path, "a probability lies outside 0 to 1", "probabilities from 0 to 1")
+    model, codebook = versions.pop()
+    return CodingsTable(tuple(ids), tuple(respondents), tuple(themes), array, codebook, model)
+
+
+def _refused(path: Path, found: str, allowed: str) -> CodingsError:
+    return CodingsError(
+        f"{path.name}: {found}.", allowed=f"{allowed}.", next_step="code the comments again into a .jsonl file."
+    )
+
+
+def _codebook(table: CodingsTable, given: Path | None) -> Codebook:
+    """Return the codebook of the codings: the given one, the shipped one if it is that, else flat themes of those names."""
+    if given is not None:
+        book = read_codebook(given)
+        if {t.id for t in book.codable} != set(table.themes):
+            raise CodingsError(
+                f"the codings were made with {table.codebook}, whose themes are not those of {book.ref}.",
+                allowed="the codebook that the comments were coded with.",
+                next_step="give that one with --codebook.",
+            )
+        return book
+    shipped = read_artefact(STARTER).codebook
+    if shipped.ref == table.codebook and {t.id for t in shipped.codable} == set(table.themes):
+        return shipped
+    name, _, version = table.codebook.partition("@")
+    return Codebook(name, version, tuple(Theme(ThemeId(t), t, "") for t in table.themes))
+
+
+def _random_sample(decided: Sequence[DecidedComment], notes: list[str]) -> list[DecidedComment]:
+    if not decided:
+        return []
+    if all(d.blind is None for d in decided):
+        notes.append("no decision says whether it is blind: all were taken for a random sample of the comments")
+        return list(decided)
+    blind = [d for d in decided if d.blind]
+    if len(blind) < len(decided):
+        notes.append(
+            f"{len(decided) - len(blind)} decisions that are not blind were left out: they are no random sample"
+        )
+    return blind
+
+
+def _estimate(
+    table: CodingsTable,
+    book: Codebook,
+    sample: Sequence[DecidedComment],
+    seed: int,
+    notes: list[str],
+    problems: list[Problem],
+) -> list[dict[str, Any]]:
+    place = {c: i for i, c in enumerate(table.comment_ids)}
+    column = {t: k for k, t in enumerate(table.themes)}
+    _, index = np.unique(np.array(table.respondents), return_inverse=True)
+    n = int(index.max()) + 1
+    proxy, truth = np.zeros((n, len(table.themes))), np.zeros((n, len(table.themes)), np.bool_)
+    np.maximum.at(proxy, index, table.probabilities)
+    n_comments = np.bincount(index, minlength=n)
+    n_decided = np.zeros(n, np.int64)
+    seen: set[str] = set()
+    for d in sample:
+        if d.comment.id not in place:
+            problems.append(
+                Problem("not_coded", "the comment is not among the codings", "code it too", row=d.comment.row)
+            )
+            continue
+        if d.comment.id in seen:
+            problems.append(
+                Problem("second_coder", "another coder decided the comment before", "adjudicate", row=d.comment.row)
+            )
+            continue
+        seen.add(d.comment.id)
+        person = index[place[d.comment.id]]
+        n_decided[person] += 1
+        truth[person, [column[t] for t in d.themes]] = True
+    labelled = n_decided == n_comments
+    part = int(((n_decided > 0) & ~labelled).sum())
+    if part:
+        notes.append(f"{part} respondents with some comments decided and others not count as not labelled")
+    estimates: dict[str, Prevalence] = {}
+    for names, columns in _levels(table, book):
+        of_proxy = np.stack([proxy[:, c].max(axis=1) for c in columns], axis=1)
+        of_truth = np.stack([truth[:, c].any(axis=1) for c in columns], axis=1)
+        ranked = [i for i, name in enumerate(names) if not book.get_theme(name).residual]
+        found = estimate_prevalence(of_proxy, of_truth, labelled, n_comments=n_comments, ranked=ranked, seed=seed)
+        estimates |= dict(zip(names, found, strict=True))
+    order = [t.id for t in book.themes if t.id in estimates]
+    return [to_document(t, estimates[t], len(table.comment_ids)) for t in order]
+
+
+def _levels(table: CodingsTable, book: Codebook) -> list[tuple[list[str], list[list[int]]]]:
+    """Return the themes of each level with their columns: those that comments are coded with, and those above, if any."""
+    column: Mapping[str, int] = {t: k for k, t in enumerate(table.themes)}
+    codable = [t for t in book.codable if t.id in column]
+    lower = ([str(t.id) for t in codable], [[column[t.id]] for t in codable])
+    parents = list(dict.fromkeys(t.parent for t in codable if t.parent is not None))
+    upper = (
+        [str(p) for p in parents],
+        [[column[t.id] for t in codable if t.parent == p] for p in parents],
+    )
+    return [lower, upper] if parents else [lower]

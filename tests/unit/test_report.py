@@ -18,6 +18,7 @@ from models.vocabulary import (
     CommentId,
     ModelId,
     Problem,
+    RespondentId,
     Segment,
     ThemeId,
 )
@@ -80,7 +81,12 @@ def test_jsonl_is_the_contract(tmp_path: Path) -> None:
         "probabilities": {"noise": 0.9, "theft": 0.1234, "light": 0.5},
         "model": "m",
         "codebook": "flat@1",
+        "question": "=question",
     }
+    plain = [(replace(c, question=None, respondent=RespondentId(c.id)), coded) for c, coded in pairs()]
+    write_jsonl(tmp_path / "o.jsonl", plain)
+    keys = set(json.loads((tmp_path / "o.jsonl").read_text(encoding="utf-8").splitlines()[0]))
+    assert keys == {"comment_id", "themes", "unsure", "probabilities", "model", "codebook"}
 
 
 def test_csv_cells_never_start_like_a_formula(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE := 1
 
-.PHONY: setup demo check test soak bench bench-real bench-speed bench-bytes bench-bad-input bench-nhs bench-few-labels bench-model-safety starter-model clean
+.PHONY: setup demo check test soak bench bench-real bench-speed bench-bytes bench-bad-input bench-nhs bench-few-labels bench-model-safety bench-coverage starter-model clean
 
 setup: $(READY)
 
@@ -57,6 +57,9 @@ bench-few-labels: setup
 
 bench-model-safety: setup
 	$(BIN)/python -m benchmarks.model_safety
+
+bench-coverage: setup
+	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.coverage
 
 # Rebuilds the shipped model from the starter corpus.
 starter-model: setup

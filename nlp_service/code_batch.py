@@ -42,6 +42,8 @@ class CodeRequest:
     text: tuple[str, ...] = ()
     id_column: str | None = None
     sheet: str | None = None
+    facilitators: tuple[str, ...] = ()
+    with_facilitators: bool = False
     jobs: int = 1
 
 
@@ -73,7 +75,14 @@ def code_batch(request: CodeRequest, *, start: StartProgress) -> CodedBatch:
     began, started_at = time.monotonic(), datetime.now(UTC)
     check_output(request.out)
     artefact = read_artefact(find_model_folder(request.choice.model))
-    reading = read_comments(request.inputs, text=request.text, id_column=request.id_column, sheet=request.sheet)
+    reading = read_comments(
+        request.inputs,
+        text=request.text,
+        id_column=request.id_column,
+        sheet=request.sheet,
+        facilitators=request.facilitators,
+        with_facilitators=request.with_facilitators,
+    )
     if not reading.comments:
         raise InputRefusedError(
             "no_comments",

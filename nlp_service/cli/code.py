@@ -12,7 +12,7 @@ from models.model import Backend
 from nlp_service.code_batch import OUTPUTS, CodeRequest, code_batch
 from nlp_service.coding_pool import ModelChoice, Progress
 from nlp_service.find_model import find_model
-from nlp_service.ingest.comments import BLANK
+from nlp_service.ingest.comments import BLANK, FACILITATOR
 from nlp_service.report.table import themes_table
 from nlp_service.settings import Settings
 
@@ -48,6 +48,14 @@ def _advance(bar: "tqdm[Never]", n: int) -> None:
 @click.option(
     "--batch-size", type=click.IntRange(1, 4096), metavar="N", help="Texts in memory at once; changes no coding."
 )
+@click.option(
+    "--facilitator",
+    "facilitators",
+    multiple=True,
+    metavar="NAME",
+    help="Who leads a workshop; may be given several times.",
+)
+@click.option("--with-facilitators", is_flag=True, help="Code facilitators' turns too; they are left out otherwise.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no table.")
 def code(
     inputs: tuple[Path, ...],
@@ -60,9 +68,11 @@ def code(
     backend: str | None,
     jobs: int | None,
     batch_size: int | None,
+    facilitators: tuple[str, ...],
+    with_facilitators: bool,
     quiet: bool,
 ) -> None:
-    """Code every comment in INPUT files (.csv .tsv .xlsx .jsonl) with the codebook's themes.
+    """Code every comment in INPUT files (.csv .tsv .xlsx .jsonl) and every turn in transcripts (.vtt .srt .txt).
 
     Rows in = comments out + problems. Problems are listed with row, column and code: on the workbook's sheet
     "Problems", or beside other outputs in OUT.problems.jsonl.
@@ -72,6 +82,7 @@ def code(
       themes code survey.csv --out coded.xlsx
       themes code survey.xlsx --text "What worries you?" --id "Response ID" --out coded.csv
       themes code wave1.csv wave2.csv --out coded.jsonl --model models/starter
+      themes code workshop.vtt --facilitator "Ruth Calloway" --out workshop.xlsx
     """
     settings = Settings()
     choice = ModelChoice(
@@ -80,13 +91,16 @@ def code(
         settings.encoder,
         batch_size or settings.batch_size,
     )
-    request = CodeRequest(inputs, out, choice, text, id_column, sheet, jobs or settings.jobs)
+    request = CodeRequest(
+        inputs, out, choice, text, id_column, sheet, facilitators, with_facilitators, jobs or settings.jobs
+    )
     batch = code_batch(request, start=_silent if quiet else progress_bar)
     run = batch.run
     for note in run.notes:
         click.echo(f"note: {note}", err=True)
     blank = [p for p in run.problems if p.code == BLANK]
-    others = [p for p in run.problems if p.code != BLANK]
+    led = [p for p in run.problems if p.code == FACILITATOR]
+    others = [p for p in run.problems if p.code not in (BLANK, FACILITATOR)]
     for p in others[:_SHOWN_PROBLEMS]:
         where = " ".join(
             w for w in (p.file, f"row {p.row}" if p.row else "", f"column {p.column!r}" if p.column else "") if w
@@ -97,7 +111,8 @@ def code(
     if not quiet:
         click.echo(themes_table(run))
     click.echo(
-        f"{run.n_rows} rows: {run.n_comments} comments coded, {len(blank)} blank, {len(others)} other problems; "
+        f"{run.n_rows} rows: {run.n_comments} comments coded, {len(blank)} blank, "
+        f"{f'{len(led)} turns of facilitators, ' if led else ''}{len(others)} other problems; "
         f"{run.seconds:.1f} s; {run.model}, {run.codebook.ref} -> {out}",
         err=True,
     )

@@ -8,9 +8,11 @@ from typing import Final
 
 from models.text import normalise
 from models.vocabulary import Comment, CommentId, Problem, RespondentId
-from nlp_service.ingest.csv_table import read_csv
+from nlp_service.ingest.csv_table import decode, read_csv
 from nlp_service.ingest.jsonl_table import read_jsonl
 from nlp_service.ingest.table import MAX_FILE_BYTES, InputNotFoundError, InputRefusedError, Row, Table
+from nlp_service.ingest.transcript import EXTENSIONS as TRANSCRIPTS
+from nlp_service.ingest.transcript import looks_like_transcript, read_transcript
 from nlp_service.ingest.xlsx_table import read_xlsx
 
 TEXT_NAMES: Final = ("text", "comment", "comments", "answer", "response", "feedback", "verbatim", "free text")
@@ -20,8 +22,9 @@ ID_NAMES: Final = (
 _MIN_OPEN_CHARS: Final = 16
 _MIN_DISTINCT: Final = 0.5
 _MIN_LETTERS: Final = 0.6
-_EXTENSIONS: Final = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".xlsx")
+_EXTENSIONS: Final = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".xlsx", *TRANSCRIPTS)
 BLANK: Final = "blank_text"
+FACILITATOR: Final = "facilitator_turn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +39,20 @@ class Reading:
 
 
 def read_comments(
-    paths: Sequence[Path], *, text: Sequence[str] = (), id_column: str | None = None, sheet: str | None = None
+    paths: Sequence[Path],
+    *,
+    text: Sequence[str] = (),
+    id_column: str | None = None,
+    sheet: str | None = None,
+    facilitators: Sequence[str] = (),
+    with_facilitators: bool = False,
 ) -> Reading:
     """Return the comments of one or more files, in order.
 
     Parameters
     ----------
     paths
-        CSV, TSV, XLSX or JSONL files.
+        CSV, TSV, XLSX or JSONL files, or transcripts (WebVTT, SRT, text with speakers), each turn a comment.
     text
         Columns with open answers. None given: a column named like `text` or `comment`, else every column that
         looks like an open question.
@@ -51,6 +60,9 @@ def read_comments(
         Column that names each row. None given: a column named like `id` if it is unique, else row numbers.
     sheet
         Sheet of a workbook; the first with rows if not given.
+    facilitators, with_facilitators
+        Who leads the workshops, if the transcripts don't show it; and whether their turns are coded too. They are
+        listed as problems otherwise.
 
     Raises
     ------
@@ -63,7 +75,32 @@ def read_comments(
     n_rows = 0
     prefixes = _prefixes(paths)
     for path, prefix in zip(paths, prefixes, strict=True):
-        table = _read_table(path, sheet)
+        data, extension = _read_bytes(path), path.suffix.lower()
+        if (words := _find_transcript(path.name, extension, data)) is not None:
+            turns = read_transcript(path.name, extension, words, facilitators=facilitators)
+            notes.extend(turns.notes)
+            problems.extend(turns.problems)
+            n_rows += len(turns.turns) + len(turns.problems)
+            for turn in turns.turns:
+                if turn.is_facilitator and not with_facilitators:
+                    problems.append(
+                        Problem(
+                            FACILITATOR,
+                            "a turn of who leads the workshop",
+                            "nothing to do",
+                            turn.number,
+                            None,
+                            path.name,
+                        )
+                    )
+                    continue
+                if not normalise(turn.text).text:
+                    problems.append(Problem(BLANK, "nothing was said", "nothing to do", turn.number, None, path.name))
+                    continue
+                ids = CommentId(f"{prefix}turn-{turn.number}"), RespondentId(f"{prefix}{turn.speaker}")
+                comments.append(Comment(ids[0], turn.text, respondent=ids[1], row=turn.number))
+            continue
+        table = _reader(path.name, extension, data, sheet)()
         texts = _text_columns(table, text)
         keys = _id_column(table, id_column)
         chosen = ", ".join(repr(table.columns[c]) for c in texts)
@@ -100,7 +137,15 @@ def _prefixes(paths: Sequence[Path]) -> list[str]:
     return [f"{p.stem}:" if stems[p.stem] == 1 else f"{p.stem}#{i}:" for i, p in enumerate(paths, 1)]
 
 
-def _read_table(path: Path, sheet: str | None) -> Table:
+def _find_transcript(name: str, extension: str, data: bytes) -> str | None:
+    """Return the text of a file that is a transcript, or None."""
+    if extension not in (*TRANSCRIPTS, ".txt") and not data.startswith((b"WEBVTT", b"\xef\xbb\xbfWEBVTT")):
+        return None
+    words, _ = decode(name, data)
+    return words if looks_like_transcript(extension, words) else None
+
+
+def _read_bytes(path: Path) -> bytes:
     name = path.name
     try:
         if path.is_dir():
@@ -131,7 +176,7 @@ def _read_table(path: Path, sheet: str | None) -> Table:
         raise InputRefusedError(
             "empty_file", f"{name} is empty.", allowed="a header row and rows under it.", next_step="export it again."
         )
-    return _reader(name, path.suffix.lower(), data, sheet)()
+    return data
 
 
 def _reader(name: str, extension: str, data: bytes, sheet: str | None) -> Callable[[], Table]:

@@ -17,6 +17,7 @@ from models.vocabulary import ThemesError
 from nlp_service.cli.code import code
 from nlp_service.cli.codebook import codebook
 from nlp_service.cli.model import model
+from nlp_service.cli.serve import serve
 from nlp_service.cli.shares import shares
 from nlp_service.cli.training import evaluate, train
 from nlp_service.ingest.table import InputNotFoundError
@@ -43,7 +44,7 @@ def themes() -> None:
     """
 
 
-for command in (code, codebook, model, train, evaluate, shares):
+for command in (code, codebook, model, train, evaluate, shares, serve):
     themes.add_command(command)
 
 

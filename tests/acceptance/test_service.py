@@ -1,0 +1,93 @@
+"""The real service on a real port, beside the command line."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+THEMES = Path(sys.executable).with_name("themes")
+pytestmark = pytest.mark.slow
+TEXTS = [
+    "The street lights on our road have been out since May and I walk the long way round.",
+    "Dealers by the lifts every night, nobody comes when you ring. More police on foot please.",
+    "No problem here, I feel safe.",
+    "Café owner 😀: bins on fire again!",
+]
+
+
+def ask(url: str, body: Any = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"content-type": "application/json"})  # noqa: S310 -- our own server
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+        return json.load(answer)
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen([THEMES, "serve", "--port", str(port)], stderr=subprocess.PIPE, text=True)
+    url = f"http://127.0.0.1:{port}"
+    for _ in range(300):
+        try:
+            ask(f"{url}/health/ready")
+            break
+        except OSError:
+            assert process.poll() is None
+            time.sleep(0.1)
+    yield url
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=30)
+    assert not any(text in errors for text in TEXTS)
+
+
+def test_the_service_codes_as_the_command_line_does(address: str, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text(
+        "".join(json.dumps({"id": str(i), "text": t}) + "\n" for i, t in enumerate(TEXTS))
+    )
+    done = subprocess.run(
+        [THEMES, "code", tmp_path / "in.jsonl", "--out", tmp_path / "out.jsonl", "--quiet"],
+        capture_output=True,
+        timeout=300,
+    )
+    assert done.returncode == 0
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+    answer = ask(f"{address}/v1/classify", {"texts": TEXTS})
+    assert (answer["model"], answer["codebook"]) == (lines[0]["model"], lines[0]["codebook"])
+    for coding, line in zip(answer["codings"], lines, strict=True):
+        assert (coding["probabilities"], coding["unsure"]) == (line["probabilities"], line["unsure"])
+        assert [(t["theme"], t["probability"]) for t in coding["themes"]] == [(t["theme"], t["probability"]) for t in line["themes"]]  # fmt: skip
+        assert [[[e["start"], e["end"]] for e in t["evidence"]] for t in coding["themes"]] == [t["evidence"] for t in line["themes"]]  # fmt: skip
+    assert answer["codings"][0]["themes"]
+
+
+def test_many_callers_each_get_their_own_answer(address: str) -> None:
+    texts = [f"{TEXTS[i % len(TEXTS)]} Number {i}." for i in range(48)]
+    together = ask(f"{address}/v1/classify", {"texts": texts})["codings"]
+    with ThreadPoolExecutor(12) as pool:
+        alone = list(pool.map(lambda t: ask(f"{address}/v1/classify", {"texts": [t]})["codings"][0], texts))
+    assert alone == together
+
+
+def test_the_description_is_open_api_with_an_example(address: str) -> None:
+    document = ask(f"{address}/openapi.json")
+    assert document["openapi"].startswith("3.1")
+    assert document["components"]["schemas"]["ClassifyRequest"]["examples"]
+
+
+def test_a_refusal_is_a_problem(address: str) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        ask(f"{address}/v1/classify", {"texts": []})
+    assert refused.value.code == 422
+    assert json.load(refused.value)["code"] == "invalid_request"

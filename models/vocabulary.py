@@ -56,6 +56,8 @@ class Comment:
     respondent: RespondentId | None = None
     row: int | None = None
     """Row of the file it came from, counted as the file's reader counts them (header is row 1)."""
+    session: str | None = None
+    """The workshop in which it was said; None for a survey answer."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -11,10 +11,13 @@ from nlp_service.cli.code import progress_bar
 from nlp_service.code_batch import CodedBatch, CodeRequest, code_batch
 from nlp_service.coding_pool import ModelChoice
 from nlp_service.report.table import themes_table, underlined
+from nlp_service.report.workshops import workshops_table
 from nlp_service.settings import Settings
 
 SAMPLE: Final = Path(__file__).parent / "samples" / "survey.csv"
+WORKSHOPS: Final = (SAMPLE.with_name("workshop-1.vtt"), SAMPLE.with_name("workshop-2.txt"))
 OUT: Final = Path("demo-output") / "sample-coded.xlsx"
+WORKSHOPS_OUT: Final = OUT.with_name("workshops-coded.xlsx")
 _SHOWN: Final = 3
 _SHOWN_CHARS: Final = (150, 420)
 _MIN_THEMES: Final = 2
@@ -34,9 +37,12 @@ def main() -> None:
     click.echo("\nThree comments, the words that carry each theme underlined:\n")
     for comment, coded in _telling(batch):
         click.echo(underlined(comment, coded, batch.run.codebook) + "\n")
+    workshops = code_batch(CodeRequest(WORKSHOPS, WORKSHOPS_OUT, choice, jobs=settings.jobs), start=progress_bar)
+    click.echo("\nThe workshops beside it, never added to the survey; facilitators' turns are left out:\n")
+    click.echo(workshops_table(workshops.run.codebook, workshops.pairs) + "\n")
     run = batch.run
     click.echo(f"{run.n_comments} comments of {run.n_rows} people coded by {run.model} in {run.seconds:.1f} s.")
-    click.echo(f"The coded workbook: {OUT}")
+    click.echo(f"The coded workbooks: {OUT} and {WORKSHOPS_OUT}")
 
 
 def _telling(batch: CodedBatch) -> list[tuple[Comment, CodedComment]]:

@@ -64,7 +64,7 @@ def publish_model(request: PublishRequest, *, now: datetime) -> Published:
     gold, decided = _gold(request, registry, artefact)
     current_folder = find_current(request.registry, artefact.codebook.id)
     current = read_artefact(current_folder) if current_folder is not None else None
-    notes: list[str] = []
+    notes = _doubts_about_gold(artefact, gold)
     document: dict[str, object] = {}
     reason, passed = "the first model of this codebook: there is none to compare it with", True
     if current is not None:
@@ -97,6 +97,17 @@ def publish_model(request: PublishRequest, *, now: datetime) -> Published:
     put = publish if entry.status == "accepted" else refuse
     put(request.registry, find_model_folder(str(request.folder)), entry, gold=gold)
     return Published(entry, current.model_id if current is not None else None, tuple(notes))
+
+
+def _doubts_about_gold(artefact: Artefact, gold: Gold) -> list[str]:
+    """Return what to know before the gate's word is trusted: whether training kept the gold set out."""
+    kept_out = artefact.card.get("gold")
+    if isinstance(kept_out, dict) and kept_out.get("sha256") == gold.sha256:
+        return []
+    return [
+        "the model's card does not say that this gold set was kept out of its training: if it was not, the gate flatters it "
+        "(`themes train --gold FILE` keeps it out)"
+    ]
 
 
 def _gold(request: PublishRequest, registry: Registry, artefact: Artefact) -> tuple[Gold, list[DecidedComment]]:

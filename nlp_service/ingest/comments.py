@@ -98,7 +98,7 @@ def read_comments(
                     problems.append(Problem(BLANK, "nothing was said", "nothing to do", turn.number, None, path.name))
                     continue
                 ids = CommentId(f"{prefix}turn-{turn.number}"), RespondentId(f"{prefix}{turn.speaker}")
-                comments.append(Comment(ids[0], turn.text, respondent=ids[1], row=turn.number))
+                comments.append(Comment(ids[0], turn.text, None, ids[1], turn.number, session=path.stem))
             continue
         table = _reader(path.name, extension, data, sheet)()
         texts = _text_columns(table, text)

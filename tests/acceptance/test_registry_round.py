@@ -70,6 +70,7 @@ def test_the_life_of_two_models(desk: Desk) -> None:
     assert "gold_refused" in desk.themes("model", "publish", "good", expect=3)
     said = desk.themes("model", "publish", "good", "--gold", "gold.jsonl")
     assert "codes flat from now on: the first model of this codebook" in said
+    assert "card does not say that this gold set was kept out" in said
     refused = desk.themes("model", "publish", "bad", expect=3)
     assert "error gate_refused" in refused
     assert "micro_f1 1.0000 -> " in refused

@@ -33,6 +33,7 @@ from nlp_service.report.codings_file import (
 from nlp_service.report.run import Run, count_themes
 from nlp_service.report.table import themes_table, underlined
 from nlp_service.report.workbook import MAX_CELL_UNITS, write_workbook
+from nlp_service.report.workshops import count_raised, workshops_table
 from tests.conftest import THREE
 
 TEXTS = (
@@ -171,3 +172,16 @@ def test_underlines_stand_beneath_the_evidence() -> None:
     words, marks = lines[2], lines[3]
     start = marks.index("~")
     assert words[start : start + marks.count("~")] == segment.of(comment.text)
+
+
+def test_workshops_are_counted_by_sessions_and_speakers() -> None:
+    def turn(i: int, session: str, speaker: str, *themes: str) -> tuple[Comment, CodedComment]:
+        comment = Comment(CommentId(str(i)), "x", None, RespondentId(speaker), i, session)
+        codings = tuple(Coding(ThemeId(t), 0.9, ()) for t in themes)
+        return comment, CodedComment(comment.id, codings, (), PROBABILITIES, ModelId("m"), CodebookRef("flat@1"))
+
+    said = [turn(1, "a", "Ben", "noise"), turn(2, "a", "Ben", "noise"), turn(3, "b", "Ben", "noise"), turn(4, "b", "Cem", "light"), turn(5, "a", "Dee")]  # fmt: skip
+    found = [(r.theme, r.n_sessions, r.of_sessions, r.n_speakers, r.of_speakers) for r in count_raised(THREE, said)]
+    assert found == [("noise", 2, 2, 2, 4), ("light", 1, 2, 1, 4)]
+    assert "2 of 2    2 of 4" in workshops_table(THREE, said)
+    assert "and 1 more themes" in workshops_table(THREE, said, most=1)

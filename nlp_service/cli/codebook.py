@@ -4,18 +4,20 @@ from pathlib import Path
 
 import click
 
-from models.codebook import SHIPPED, check_codebook
+from models.codebook import SHIPPED, check_codebook, read_codebook
+from models.codebook_diff import compare_codebooks
 
 REFUSED = 3
 
 
 @click.group()
 def codebook() -> None:
-    """Check codebooks.
+    """Check and compare codebooks.
 
     \b
-    Example:
+    Examples:
       themes codebook check my-codebook.yaml
+      themes codebook diff wave1.yaml wave2.yaml
     """
 
 
@@ -43,4 +45,26 @@ def check(context: click.Context, file: Path | None) -> None:
         f"{path.name}: {found.ref}, {len(found.themes)} themes, {len(found.codable)} of them codable; "
         f"{len(findings)} warnings",
         err=True,
+    )
+
+
+@codebook.command()
+@click.argument("old", type=click.Path(path_type=Path))
+@click.argument("new", required=False, type=click.Path(path_type=Path))
+def diff(old: Path, new: Path | None) -> None:
+    """Say what changed from OLD to NEW, theme by theme, and which changes can alter how comments are coded (marked *).
+
+    Without NEW the shipped codebook is compared.
+
+    \b
+    Example:
+      themes codebook diff wave1.yaml wave2.yaml
+    """
+    before, after = read_codebook(old), read_codebook(new or SHIPPED)
+    changes = compare_codebooks(before, after)
+    for c in changes:
+        click.echo(f"{'*' if c.touches_labels else ' '} {c.kind:<9} {c.theme:<16} {c.text}")
+    touched = len({c.theme for c in changes if c.touches_labels})
+    click.echo(
+        f"{before.ref} -> {after.ref}: {len(changes)} changes, {touched} themes whose labels they can alter", err=True
     )

@@ -14,6 +14,8 @@ from models.codebook import (
     codebook_to_document,
     read_codebook,
 )
+from models.codebook_diff import compare_codebooks
+from nlp_service.cli.main import run
 
 Write = Callable[[str, str], Path]
 HEAD = "id: c\nversion: '1'\nthemes:\n"
@@ -131,3 +133,33 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_codebook_survives_its_document() -> None:
     book = read_codebook(SHIPPED)
     assert codebook_from_document(codebook_to_document(book)) == book
+
+
+def test_a_diff_names_every_change_and_what_can_alter_labels(
+    lines_file: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    up = theme("UP")
+    old = lines_file(
+        "old.yaml",
+        HEAD + up + theme("A", "    parent: UP\n") + theme("B") + theme("C", "    cues: [x, y]\n") + theme("D"),
+    )
+    new = lines_file(
+        "new.yaml",
+        HEAD.replace("'1'", "'2'") + up + theme("A") + theme("B").replace("Label B", "Noise") + theme("C", "    cues: [y, z]\n", "Another thing.") + theme("E", "    parent: UP\n"),
+    )  # fmt: skip
+    found = compare_codebooks(read_codebook(old), read_codebook(new))
+    assert [(c.theme, c.kind, c.touches_labels) for c in found] == [
+        ("A", "moved", False),
+        ("B", "renamed", False),
+        ("C", "redefined", True),
+        ("C", "hints", False),
+        ("E", "added", True),
+        ("D", "removed", True),
+    ]
+    assert found[3].text == "cues +1 -1"
+    assert compare_codebooks(read_codebook(old), read_codebook(old)) == []
+    assert run(["codebook", "diff", str(old), str(new)]) == 0
+    said = capsys.readouterr()
+    assert "* removed   D" in said.out
+    assert "c@1 -> c@2: 6 changes, 3 themes" in said.err
+    assert run(["codebook", "diff", str(old), str(new.with_name("none.yaml"))]) == 3

@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE := 1
 
-.PHONY: setup demo check test soak bench bench-real bench-speed bench-bytes bench-bad-input bench-nhs bench-few-labels bench-model-safety bench-coverage starter-model clean
+.PHONY: setup demo check test soak bench bench-real bench-speed bench-bytes bench-bad-input bench-nhs bench-few-labels bench-model-safety bench-coverage measurements starter-model clean
 
 setup: $(READY)
 
@@ -60,6 +60,10 @@ bench-model-safety: setup
 
 bench-coverage: setup
 	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.coverage
+
+# Writes docs/reference/measurements.md from the figures that benchmarks left in benchmarks/out.
+measurements: setup
+	$(BIN)/python -m benchmarks.measurements
 
 # Rebuilds the shipped model from the starter corpus.
 starter-model: setup

@@ -77,7 +77,18 @@ def write_csv(path: Path, pairs: Sequence[Pair], codebook: Codebook) -> None:
     names = [f"probability {t.id}" for t in codebook.codable]
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         out = csv.writer(file)
-        head = ("comment_id", "question", "text", "themes", "unsure", "evidence", "model", "codebook", *names)
+        head = (
+            "comment_id",
+            "question",
+            "text",
+            "themes",
+            "unsure",
+            "evidence",
+            "model",
+            "codebook",
+            "respondent",
+            *names,
+        )
         out.writerow([plain_cell(name) for name in head])
         for comment, coded in pairs:
             evidence = {c.theme: [[s.start, s.end] for s in c.evidence] for c in coded.codings}
@@ -90,6 +101,7 @@ def write_csv(path: Path, pairs: Sequence[Pair], codebook: Codebook) -> None:
                 json.dumps(evidence),
                 coded.model,
                 coded.codebook,
+                comment.respondent or "",
             )
             out.writerow([*map(plain_cell, cells), *(p for _, p in coded.probabilities)])
 
@@ -109,7 +121,14 @@ def write_parquet(path: Path, pairs: Sequence[Pair], codebook: Codebook) -> None
     texts = [(n, pa.string()) for n in ("comment_id", "question", "text")]
     lists = [("themes", pa.list_(pa.string())), ("unsure", pa.list_(pa.string())), ("evidence", pa.list_(evidence))]
     schema = pa.schema(
-        [*texts, *lists, ("model", pa.string()), ("codebook", pa.string()), *((n, pa.float64()) for n in names)]
+        [
+            *texts,
+            *lists,
+            ("model", pa.string()),
+            ("codebook", pa.string()),
+            ("respondent", pa.string()),
+            *((n, pa.float64()) for n in names),
+        ]
     )
     with pq.ParquetWriter(path, schema) as writer:
         for start in range(0, len(pairs), _PARQUET_ROWS):
@@ -128,6 +147,7 @@ def _parquet_row(comment: Comment, coded: CodedComment, names: Sequence[str]) ->
         "evidence": spans,
         "model": coded.model,
         "codebook": coded.codebook,
+        "respondent": comment.respondent,
         **dict(zip(names, (p for _, p in coded.probabilities), strict=True)),
     }
 

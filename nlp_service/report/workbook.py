@@ -13,7 +13,7 @@ MAX_CELL_UNITS: Final = 32_767
 _CUT: Final = " […shortened: the JSONL and Parquet outputs hold all]"
 _BAD_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _WIDTHS: Final = {
-    "Comments": (14, 30, 60, 40, 16, 60, 30),
+    "Comments": (14, 30, 60, 40, 16, 60, 30, 20),
     "Themes": (16, 40, 12, 12, 12, 60),
     "Problems": (24, 8, 30, 18, 40, 60),
     "Run": (28, 90),
@@ -71,7 +71,16 @@ def _fit(text: str) -> str:
 
 
 def _comments(sheet: _Sheet, pairs: Sequence[tuple[Comment, CodedComment]], run: Run) -> None:
-    sheet.head("Comment", "Question", "Text", "Themes", "Probabilities", "Evidence", "Unsure (worth a look)")
+    sheet.head(
+        "Comment",
+        "Question",
+        "Text",
+        "Themes",
+        "Probabilities",
+        "Evidence",
+        "Unsure (worth a look)",
+        "Respondent or speaker",
+    )
     label = {t.id: t.label for t in run.codebook.themes}
     for comment, coded in pairs:
         quotes = evidence_quotes(comment, coded)
@@ -83,6 +92,7 @@ def _comments(sheet: _Sheet, pairs: Sequence[tuple[Comment, CodedComment]], run:
             "\n".join(f"{c.probability:.2f}" for c in coded.codings),
             "\n".join(f"{theme}: " + " … ".join(q) for theme, q in quotes),
             "\n".join(f"{label[t]} ({t}) {dict(coded.probabilities)[t]:.2f}" for t in coded.unsure),
+            comment.respondent,
         )
 
 

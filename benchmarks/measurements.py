@@ -1,0 +1,66 @@
+"""Write docs/reference/measurements.md from what the benchmarks wrote: `make measurements`."""
+
+import json
+from pathlib import Path
+from typing import Final
+
+from benchmarks.report import OUT
+
+PAGE: Final = Path(__file__).parents[1] / "docs" / "reference" / "measurements.md"
+HEAD: Final = """# Measurements
+
+Printed by `make bench-…` on two cores with AVX-512 VNNI; figures of other machines will differ, ratios less. Each run is one run: small differences are chance.
+"""
+PARTS: Final = {
+    "real_comments": (
+        "Real comments, never trained or tuned on",
+        "`make bench-real`: 150 residents' comments from three places (two cities of the USA, one of Britain), coded by two language "
+        "models; disputed cells are masked. The set is small: expect several points either way on another.",
+    ),
+    "speed": (
+        "Speed",
+        "`make bench-speed`: file in to workbook out, against SentenceTransformer.encode alone on all cores in the same run. Memory counts pages that processes "
+        "share once. What was tried to be faster is in [ADR 2](../adr/0002-reading-twice.md).",
+    ),
+    "same_bytes": ("Same bytes", "`make bench-bytes`: SHA-256 (first 16 digits) of the sorted JSONL output."),
+    "bad_input": (
+        "Bad input",
+        "`make bench-bad-input`: broken files with their verdicts, and generated tables in which rows are counted.",
+    ),
+    "nhs": (
+        "Training on the public NHS comments",
+        "`make bench-nhs`: 7,400 comments, 38 themes, three kinds of split, `themes train` with its defaults beside two peers fitted in the same run.",
+    ),
+    "few_labels": (
+        "Few decisions",
+        "`make bench-few-labels`: models from so many random decisions, tested on the grouped split of the NHS comments, means over seeds.",
+    ),
+    "model_safety": (
+        "What a model gives away and refuses",
+        "`make bench-model-safety`: planted strings, flipped bits, swapped files, killed trainings.",
+    ),
+    "coverage": (
+        "Shares with intervals",
+        "`make bench-coverage`: how often 95 % intervals hold the true share.",
+    ),
+}
+
+
+def main() -> None:
+    lines = [HEAD]
+    for name, (title, what) in PARTS.items():
+        path = OUT / f"{name}.json"
+        if not path.exists():
+            continue
+        report = json.loads(path.read_text())
+        lines += [f"## {title}", "", what, "", "| figure | value | bar |", "|---|---|---|"]
+        for key, value in report["figures"].items():
+            bar = report["bars"].get(key)
+            verdict = "" if bar is None else f"{bar['bar']}: {'met' if bar['met'] else '**missed**'}"
+            lines.append(f"| {key} | {value} | {verdict} |")
+        lines.append("")
+    PAGE.write_text("\n".join(lines), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

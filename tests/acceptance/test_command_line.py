@@ -79,6 +79,11 @@ def test_bad_rows_are_listed_and_good_ones_coded(case: Case, tmp_path: Path) -> 
     assert run_case(case, tmp_path) == ""
 
 
+def _hear_ctrl_c() -> None:
+    """A shell has its background jobs ignore Ctrl-C, and these tests may be one."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_leaves_nothing(stop: signal.Signals, tmp_path: Path) -> None:
     source, out = tmp_path / "in.jsonl", tmp_path / "out.xlsx"
@@ -86,7 +91,11 @@ def test_a_stopped_run_leaves_nothing(stop: signal.Signals, tmp_path: Path) -> N
         "".join(json.dumps({"id": i, "text": f"Dealers by the lifts on floor {i}. " * 8}) + "\n" for i in range(30_000))
     )
     process = subprocess.Popen(
-        [THEMES, "code", source, "--out", out], stderr=subprocess.PIPE, text=True, start_new_session=True
+        [THEMES, "code", source, "--out", out],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=_hear_ctrl_c,
     )
     time.sleep(6)
     process.send_signal(stop)

@@ -1,7 +1,7 @@
 """Shared parts: a small real model (the base encoder with a fixed head) that takes no training."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from models.calibration import Calibration
 from models.lexical import N_BUCKETS
 from models.vocabulary import Codebook, Theme, ThemeId
 from models.weights import DEFAULT_BASE, Base, read_base
+from tests.postgresql import Server
 
 settings.register_profile("untimed", deadline=None)  # tests do not time things
 settings.load_profile("untimed")
@@ -68,3 +69,11 @@ def lines_file(tmp_path: Path) -> Callable[[str, str], Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """A real server, started the first time that a test asks for it."""
+    server = Server()
+    yield server
+    server.remove()

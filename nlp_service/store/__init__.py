@@ -1,0 +1,1 @@
+"""What the service keeps: consultations, batches, comments, runs, codings, keys and the audit log, in SQLite or PostgreSQL."""

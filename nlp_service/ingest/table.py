@@ -26,6 +26,22 @@ class InputNotFoundError(ThemesError):
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnFacts:
+    """What a file itself says of a column, beyond its name: nothing, as a rule."""
+
+    question: str | None = None
+    """The question that this column shares with others."""
+    option: str | None = None
+    """The option or statement that it stands for under that question."""
+    alias: str | None = None
+    """A short name that also finds it ("Q3")."""
+    labels: tuple[str, ...] = ()
+    """Its possible answers, in the order of their codes."""
+    is_ordered: bool = False
+    """Whether the file says that the order of `labels` means something."""
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """A row of a file: its number as a person would count (the header is row 1) and its cells as text."""
 
@@ -43,6 +59,8 @@ class Table:
     rows: tuple[Row, ...]
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    facts: tuple[ColumnFacts, ...] = field(default=())
+    """One a column, or none at all."""
 
 
 def make_columns(header: list[str]) -> tuple[str, ...]:

@@ -2,9 +2,9 @@
 
 import importlib.metadata
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,8 @@ from models.model import find_model_folder
 from models.vocabulary import CodedComment, Comment, ThemesError
 from nlp_service.coding_pool import ModelChoice, Progress, code_distinct
 from nlp_service.ingest.comments import read_comments
+from nlp_service.ingest.mapping import read_mapping
+from nlp_service.ingest.roles import Role
 from nlp_service.ingest.table import InputRefusedError
 from nlp_service.report.codings_file import write_csv, write_jsonl, write_parquet, write_problems, written_aside
 from nlp_service.report.run import Run, count_themes
@@ -45,6 +47,9 @@ class CodeRequest:
     facilitators: tuple[str, ...] = ()
     with_facilitators: bool = False
     jobs: int = 1
+    mapping: Path | None = None
+    """Roles of columns, saved from another wave."""
+    roles: Mapping[str, Role] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,7 @@ def code_batch(request: CodeRequest, *, start: StartProgress) -> CodedBatch:
     """
     began, started_at = time.monotonic(), datetime.now(UTC)
     check_output(request.out)
+    mapping = read_mapping(request.mapping) if request.mapping is not None else None
     artefact = read_artefact(find_model_folder(request.choice.model))
     reading = read_comments(
         request.inputs,
@@ -82,6 +88,8 @@ def code_batch(request: CodeRequest, *, start: StartProgress) -> CodedBatch:
         sheet=request.sheet,
         facilitators=request.facilitators,
         with_facilitators=request.with_facilitators,
+        mapping=mapping,
+        roles=request.roles,
     )
     if not reading.comments:
         raise InputRefusedError(

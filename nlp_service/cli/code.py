@@ -9,10 +9,12 @@ import click
 from tqdm import tqdm
 
 from models.model import Backend
+from nlp_service.cli.inspect import RoleOption, as_roles
 from nlp_service.code_batch import OUTPUTS, CodeRequest, code_batch
 from nlp_service.coding_pool import ModelChoice, Progress
 from nlp_service.find_model import find_model
 from nlp_service.ingest.comments import BLANK, FACILITATOR
+from nlp_service.ingest.roles import Role
 from nlp_service.report.table import themes_table
 from nlp_service.settings import Settings
 
@@ -33,13 +35,20 @@ def _advance(bar: "tqdm[Never]", n: int) -> None:
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="INPUT...")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help=f"Output file: {', '.join(OUTPUTS)}.")
-@click.option("--text", multiple=True, metavar="COL", help="Column with open answers; may be given several times.")
+@click.option(
+    "--text",
+    multiple=True,
+    metavar="COL",
+    help="Column with open answers; may be given several times. [default: all that look open]",
+)
 @click.option(
     "--id",
     "id_column",
     metavar="COL",
     help="Column that names each row. [default: one named like id, else row numbers]",
 )
+@click.option("--role", "roles", multiple=True, type=RoleOption(), help="Role of a column; see `themes inspect`.")
+@click.option("--mapping", type=click.Path(path_type=Path), help="Roles saved by `themes inspect --save-mapping`.")
 @click.option("--sheet", metavar="NAME", help="Sheet of a workbook. [default: the first with rows]")
 @click.option("--model", metavar="ID_OR_DIR", help="Model to code with. [default: the published one, else starter]")
 @click.option("--consultation", metavar="NAME", help="Code with the model pinned to it, if one is.")
@@ -62,6 +71,8 @@ def code(
     out: Path,
     text: tuple[str, ...],
     id_column: str | None,
+    roles: tuple[tuple[str, Role], ...],
+    mapping: Path | None,
     sheet: str | None,
     model: str | None,
     consultation: str | None,
@@ -92,7 +103,17 @@ def code(
         batch_size or settings.batch_size,
     )
     request = CodeRequest(
-        inputs, out, choice, text, id_column, sheet, facilitators, with_facilitators, jobs or settings.jobs
+        inputs,
+        out,
+        choice,
+        text,
+        id_column,
+        sheet,
+        facilitators,
+        with_facilitators,
+        jobs or settings.jobs,
+        mapping,
+        as_roles(roles),
     )
     batch = code_batch(request, start=_silent if quiet else progress_bar)
     run = batch.run

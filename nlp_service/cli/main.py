@@ -16,6 +16,7 @@ from models.registry import RegistryBusyError
 from models.vocabulary import ThemesError
 from nlp_service.cli.code import code
 from nlp_service.cli.codebook import codebook
+from nlp_service.cli.inspect import inspect
 from nlp_service.cli.model import model
 from nlp_service.cli.serve import serve
 from nlp_service.cli.shares import shares
@@ -38,13 +39,14 @@ def themes() -> None:
 
     \b
     Examples:
+      themes inspect survey.csv
       themes code survey.csv --out coded.xlsx
       themes codebook check my-codebook.yaml
       themes model verify starter
     """
 
 
-for command in (code, codebook, model, train, evaluate, shares, serve):
+for command in (code, inspect, codebook, model, train, evaluate, shares, serve):
     themes.add_command(command)
 
 

@@ -14,7 +14,9 @@ from nlp_service.ingest.scales import find_scale, is_outside
 from nlp_service.ingest.table import Row
 
 _CLOSED: Final = (Role.SINGLE, Role.MULTI, Role.TICK, Role.SCALE, Role.DEMOGRAPHIC)
-_UNTICKED: Final = frozenset(("0", "no", "n", "false", "-", "not selected", "unticked", "unchecked", "off", "not ticked", "not checked"))
+_UNTICKED: Final = frozenset(
+    ("0", "no", "n", "false", "-", "not selected", "unticked", "unchecked", "off", "not ticked", "not checked")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,10 @@ class ClosedAnswers:
 
     def get_question(self, name: str) -> ClosedQuestion:
         """Return the question of that name; KeyError if there is none."""
-        return next(iter([q for q in self.questions if q.name == name])) if self.has(name) else self._none(name)
-
-    def has(self, name: str) -> bool:
-        """Return whether there is a question of that name."""
-        return any(q.name == name for q in self.questions)
+        for question in self.questions:
+            if question.name == name:
+                return question
+        raise KeyError(name)
 
     def of(self, respondent: RespondentId | None) -> Mapping[str, tuple[str, ...]]:
         """Return one respondent's answers: question name to options; empty if nothing is known of them."""
@@ -63,9 +64,6 @@ class ClosedAnswers:
                 found[option].append(respondent)
         return {option: tuple(who) for option, who in found.items()}
 
-    def _none(self, name: str) -> ClosedQuestion:
-        raise KeyError(name)
-
 
 def question_name(role: ColumnRole) -> str:
     """Return the name of the closed question that a column belongs to: options share one, statements of a grid have one each."""
@@ -74,9 +72,7 @@ def question_name(role: ColumnRole) -> str:
     return role.column
 
 
-def make_answers(
-    columns: Sequence[ColumnRole], rows: Iterable[tuple[RespondentId, Row]]
-) -> ClosedAnswers:
+def make_answers(columns: Sequence[ColumnRole], rows: Iterable[tuple[RespondentId, Row]]) -> ClosedAnswers:
     """Return the closed answers in rows of one table.
 
     Parameters
@@ -103,11 +99,10 @@ def make_answers(
             for option in chosen:
                 counts[name][option] = counts[name].get(option, 0) + 1
     questions: dict[str, ClosedQuestion] = {}
-    for i, role in enumerate(columns):
-        name = names[i]
-        if name is not None and name not in questions:
-            group = [r for r, n in zip(columns, names, strict=True) if n == name]
-            questions[name] = _question(name, role, group, counts[name])
+    for role, named in zip(columns, names, strict=True):
+        if named is not None and named not in questions:
+            group = [r for r, n in zip(columns, names, strict=True) if n == named]
+            questions[named] = _question(named, role, group, counts[named])
     return ClosedAnswers(tuple(questions.values()), by_respondent)
 
 

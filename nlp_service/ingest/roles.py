@@ -34,7 +34,9 @@ _SERIAL_DAYS: Final = (20_000, 70_000)
 """Days since 1900 by which spreadsheets write the dates 1954 to 2091."""
 _SEPARATORS: Final = (";", "|", "\n", ", ", ",")
 _TICKS: Final = frozenset(("1", "yes", "y", "true", "x", "\u2713", "\u2714", "ticked", "checked", "selected", "on"))
-_UNTICKED: Final = frozenset(("0", "no", "n", "false", "-", "not selected", "unticked", "unchecked", "off", "not ticked", "not checked"))
+_UNTICKED: Final = frozenset(
+    ("0", "no", "n", "false", "-", "not selected", "unticked", "unchecked", "off", "not ticked", "not checked")
+)
 _ID = re.compile(
     r"(?:(?:response|respondent|submission|comment|unique|survey|entry|record|user|participant|case|row|customer|answer)[ _-]?)?"
     r"(?:id|no|no\.|number|ref|reference|key|uuid|guid|code|#)(?: number| no)?"
@@ -52,7 +54,9 @@ _ADMIN: Final = re.compile(
     r"|referrer|referer|url|seed|total points|quiz feedback|score|points ?- .{0,200}|feedback ?- .{0,200}|page|last page|start language|time ?taken(?: \(seconds\))?|time taken"
     r"|operating system|country code|city \(ip\)|survey ?id|survey|form|version|attachments?|published|moderated|tags?|notes for analysts?|response type|anonymous|ip|completion(?: %)?"
 )
-_DATE_NAME: Final = re.compile(r"\b(?:date|time|timestamp|started?|ended?|completed|submitted|submission|created|modified|recorded)\b|datetime|date$|^start|^end")
+_DATE_NAME: Final = re.compile(
+    r"\b(?:date|time|timestamp|started?|ended?|completed|submitted|submission|created|modified|recorded)\b|datetime|date$|^start|^end"
+)
 _DATE: Final = re.compile(
     r"(?:(?:[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2})|(?:[0-9]{1,2}[-/.][0-9]{1,2}[-/.](?:[0-9]{4}|[0-9]{2}))"
     r"|(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]{0,6},? )?(?:[0-9]{1,2}(?:st|nd|rd|th)? [a-z]{3,9},? [0-9]{4}|[a-z]{3,9} [0-9]{1,2}(?:st|nd|rd|th)?,? [0-9]{4}|[0-9]{1,2}-[a-z]{3}-[0-9]{2,4}))"
@@ -71,6 +75,7 @@ _ABOUT: Final = re.compile(
     r"|\bhow long have you lived\b|\bhousehold (?:income|size)\b|\bincome\b|\bnumber of children\b|\bhow many (?:children|people)\b|\bchildren (?:under|aged|in)\b|\bbirth\b|\boccupation\b|\bhousing (?:type|situation)\b|\bqualification\b|\bcountry of birth\b"
 )
 _FULL_POSTCODE: Final = re.compile(r"[A-Za-z]{1,2}[0-9][A-Za-z0-9]? ?[0-9][A-Za-z]{2}")
+_SERIAL: Final = re.compile(r"[0-9]{5}")
 _SPACES: Final = re.compile(r"\s+")
 _GROUP_MARKS: Final = (" - ", " \u2013 ", ": ", " | ", " > ", "? ")
 _BRACKETED: Final = re.compile(r"([^\[\]]{1,1000}) \[([^\[\]]{1,300})\]")
@@ -140,7 +145,16 @@ def guess_roles(table: Table) -> tuple[ColumnRole, ...]:
     groups = _groups(columns)
     ticks = _tick_groups(columns, groups)
     keys = _id_index(columns)
-    return tuple(_guess(c, groups.get(c.index), ticks, keys) for c in columns)
+    roles = [_guess(c, groups.get(c.index), ticks, keys) for c in columns]
+    if len(roles) == 1:
+        return (ColumnRole(columns[0].name, Role.OPEN, "the only column"),)
+    plain = [i for i, c in enumerate(columns) if c.name.casefold() == "text"]
+    if len(plain) == 1:  # the service's own plain layout: what else a file holds of words are notes
+        why = "the column named text holds the comments"
+        others = (i for i, r in enumerate(roles) if r.role is Role.OPEN and i != plain[0])
+        for i in others:
+            roles[i] = ColumnRole(columns[i].name, Role.IGNORE, why)
+    return tuple(roles)
 
 
 def with_roles(table: Table, roles: Sequence[ColumnRole], wanted: Mapping[str, Role]) -> tuple[ColumnRole, ...]:
@@ -153,10 +167,13 @@ def with_roles(table: Table, roles: Sequence[ColumnRole], wanted: Mapping[str, R
     """
     chosen = {find_column(table, name, "role"): role for name, role in wanted.items()}
     columns = _look(table)
-    return tuple(as_role(columns[i], r, chosen[i]) if i in chosen else r for i, r in enumerate(roles))
+    if Role.ID in chosen.values():
+        why = "another column is the id"
+        roles = [ColumnRole(r.column, Role.IGNORE, why) if r.role is Role.ID else r for r in roles]
+    return tuple(_as_role(columns[i], r, chosen[i]) if i in chosen else r for i, r in enumerate(roles))
 
 
-def as_role(column: "_Column", guess: ColumnRole, role: Role) -> ColumnRole:
+def _as_role(column: _Column, guess: ColumnRole, role: Role) -> ColumnRole:
     """Return a column in the role that an analyst has given it; order and separator are found anew where they are needed."""
     told = ColumnRole(column.name, role, "as told", question=guess.question, option=guess.option)
     if role is Role.SCALE:
@@ -311,18 +328,21 @@ def _guess(c: _Column, group: tuple[str, str] | None, ticks: Mapping[int, str], 
 
 def _closed(c: _Column, question: str | None, option: str | None, *, asked: bool) -> ColumnRole | None:
     """Return the role of a closed question, or None: few answers that come again, or points of a scale."""
-    grid = (question, option) if question is not None and not asked else (None, None)
+    if asked:
+        question = option = None
     labels = c.facts.labels
     if labels and set(c.counts) <= set(labels):
         if c.facts.is_ordered or find_scale(labels) is not None:
             scale = find_scale(labels)
             order = labels if c.facts.is_ordered or scale is None else scale.order
-            return ColumnRole(c.name, Role.SCALE, "the file names its points in order", AnswerKind.ORDERED, *grid, order)
-        return ColumnRole(c.name, Role.SINGLE, "the file names its options", AnswerKind.NOMINAL, *grid)
+            return ColumnRole(
+                c.name, Role.SCALE, "the file names its points in order", AnswerKind.ORDERED, question, option, order
+            )
+        return ColumnRole(c.name, Role.SINGLE, "the file names its options", AnswerKind.NOMINAL, question, option)
     scale = find_scale(c.counts)
-    if scale is not None and (c.n_repeated or grid[0] is not None or scale.name != "points"):
+    if scale is not None and (c.n_repeated or question is not None or scale.name != "points"):
         reason = f"{len(scale.order)} different answers on a scale ({scale.name})"
-        return ColumnRole(c.name, Role.SCALE, reason, AnswerKind.ORDERED, *grid, scale.order)
+        return ColumnRole(c.name, Role.SCALE, reason, AnswerKind.ORDERED, question, option, scale.order)
     separator = _separator(c)
     if separator is not None:
         n = len(_items(c, separator))
@@ -331,14 +351,14 @@ def _closed(c: _Column, question: str | None, option: str | None, *, asked: bool
         return ColumnRole(c.name, Role.MULTI, reason, AnswerKind.MULTI, separator=separator)
     if _is_few(c) and not (asked and _typical_words(c) > 3):  # noqa: PLR2004 -- "no" and "nothing" come again under open questions
         reason = f"{len(c.counts)} different answers among {len(c.filled)}"
-        return ColumnRole(c.name, Role.SINGLE, reason, AnswerKind.NOMINAL, *grid)
+        return ColumnRole(c.name, Role.SINGLE, reason, AnswerKind.NOMINAL, question, option)
     return None
 
 
 def _demographic(c: _Column, told: ColumnRole) -> ColumnRole:
-    if c.counts and sum(_FULL_POSTCODE.fullmatch(v) is not None for v in c.filled) > len(c.filled) / 2:
-        if told.reason != "as told":
-            return replace(told, role=Role.IGNORE, reason="full postcodes: personal data, kept out of the results")
+    postcodes = sum(_FULL_POSTCODE.fullmatch(v) is not None for v in c.filled)
+    if postcodes > len(c.filled) / 2 and told.reason != "as told":
+        return replace(told, role=Role.IGNORE, reason="full postcodes: personal data, kept out of the results")
     scale = find_scale(c.facts.labels or c.counts)
     if scale is not None and scale.name != "points":
         reason = f"{told.reason}; {len(scale.order)} answers in order ({scale.name})"
@@ -379,7 +399,9 @@ def _separator(c: _Column) -> str | None:
             continue
         n_said = sum(items.values())
         again = 1 - len(items) / n_said
-        if ended or (again >= _MIN_REPEATED and len(c.counts) > 1 and (len(items) <= len(c.counts) or separator == ";")):
+        if ended or (
+            again >= _MIN_REPEATED and len(c.counts) > 1 and (len(items) <= len(c.counts) or separator == ";")
+        ):
             return separator
     return None
 
@@ -389,7 +411,9 @@ def _share_of_dates(c: _Column) -> float:
     n = 0
     for value, times in c.counts.items():
         serial = value.partition(".")[0]
-        is_serial = named and serial.isascii() and serial.isdigit() and len(serial) == 5 and _SERIAL_DAYS[0] <= int(serial) <= _SERIAL_DAYS[1]  # noqa: PLR2004
+        is_serial = (
+            named and _SERIAL.fullmatch(serial) is not None and _SERIAL_DAYS[0] <= int(serial) <= _SERIAL_DAYS[1]
+        )
         if is_serial or (len(value) <= 48 and _DATE.fullmatch(value.casefold()) is not None):  # noqa: PLR2004
             n += times
     return n / len(c.filled)
@@ -403,7 +427,9 @@ def _typical_words(c: _Column) -> int:
 def _looks_open(c: _Column, *, asked: bool) -> bool:
     """Return whether cells are people's own words: long, different, spaced, of letters; less is asked where the name asks for words."""
     n_chars = sum(len(v) for v in c.filled)
-    if not n_chars or sum(ch.isalpha() for v in c.filled for ch in v) < _MIN_LETTERS * n_chars:  # dates, phone numbers, codes
+    if (
+        not n_chars or sum(ch.isalpha() for v in c.filled for ch in v) < _MIN_LETTERS * n_chars
+    ):  # dates, phone numbers, codes
         return False
     lengths = sorted(len(v) for v in c.filled)
     spaced = sum(" " in v for v in c.filled) / len(c.filled)

@@ -77,13 +77,24 @@ _LISTS: Final[tuple[tuple[tuple[str, ...], ...], ...]] = (
     (("much too little", "far too little"), ("too little", "not enough"), ("about right", "just right", "the right amount", "enough"), ("too much",), ("much too much", "far too much")),
     (("primary",), ("gcse", "gcses", "gcse or equivalent"), ("a level", "a levels", "a-level", "a-levels", "a level or equivalent"), ("degree", "undergraduate degree", "degree or above"), ("postgraduate", "postgraduate degree")),
 )  # fmt: skip
-_LIST_NAMES: Final = ("how often", "how often", "how good", "how much", "how far", "how high", "how near enough", "qualification")
+_LIST_NAMES: Final = (
+    "how often",
+    "how often",
+    "how good",
+    "how much",
+    "how far",
+    "how high",
+    "how near enough",
+    "qualification",
+)
 _NEUTRAL: Final = re.compile(
     r"neutral|neither|neither [a-z ]{2,30} n?or [a-z ]{2,30}|no change|(?:about |stayed |much )?the same|undecided|mixed|no difference"
 )
 _CHANGE: Final = re.compile(r"(increased|decreased|improved|worsened) (a lot|a little|a bit|slightly|somewhat)")
 _NUMBERED: Final = re.compile(r"([0-9]{1,2})(?:\s*[-.:)=\u2013\u2014]\s*|\s+\(?)(?=[^\s0-9])[^\n]{1,80}")
-_BELOW: Final = re.compile(r"(?:under|less than|below|up to|fewer than|younger than) \D{0,2}([0-9][0-9,]{0,9})\b[^0-9\n]{0,30}")
+_BELOW: Final = re.compile(
+    r"(?:under|less than|below|up to|fewer than|younger than) \D{0,2}([0-9][0-9,]{0,9})\b[^0-9\n]{0,30}"
+)
 _BAND: Final = re.compile(
     r"\D{0,2}([0-9][0-9,]{0,9})(?: ?(?:years|yrs|k))? ?(?:-|\u2013|\u2014|to|and|but less than|up to) ?\D{0,2}([0-9][0-9,]{0,9})\b[^0-9\n]{0,30}"
 )
@@ -206,22 +217,21 @@ def _parse_pole(plain: str) -> tuple[str, float] | None:
         stem, sign = _STEMS[change[1]]
         return stem, sign * _INTENSITY[change[2]]
     plain = plain.removeprefix("i ").removeprefix("feel ").removeprefix("am ")
-    plain = plain.removeprefix("a ") if plain.startswith(("a very", "a fairly", "a big", "a problem", "a slight")) else plain
+    plain = (
+        plain.removeprefix("a ")
+        if plain.startswith(("a very", "a fairly", "a big", "a problem", "a slight"))
+        else plain
+    )
     plain = plain.removesuffix(" at all") if plain.startswith("not ") and not plain.startswith("not at all") else plain
-    at_all = plain.startswith("not a ") or plain.startswith("not an ")
-    if at_all:
+    if plain.startswith(("not a ", "not an ")):
         plain = "not " + plain.partition(" ")[2].partition(" ")[2]
+    words = plain.split(" ")
     for n_words in (1, 2, 3):
-        words = plain.rsplit(" ", n_words)
-        if len(words) < n_words:
-            return None
-        head = words[0] if len(words) > n_words else ""
-        stem = _STEMS.get(" ".join(words[1:] if len(words) > n_words else words))
-        if stem is not None and head in _INTENSITY:
-            name, sign = stem
-            intensity = _INTENSITY[head]
-            is_denial = head.startswith("not")
-            if is_denial and sign > 0:
-                return name, intensity - 3.0
-            return name, sign * intensity
+        head, found = " ".join(words[:-n_words]), _STEMS.get(" ".join(words[-n_words:]))
+        if found is None or head not in _INTENSITY or n_words > len(words):
+            continue
+        stem, sign = found
+        if head.startswith("not") and sign > 0:  # "not very safe" is the low end of a scale that has no "unsafe"
+            return stem, _INTENSITY[head] - _INTENSITY[""]
+        return stem, sign * _INTENSITY[head]
     return None

@@ -90,7 +90,7 @@ def _normal_cluster(cluster: str) -> str:
 
 
 @contextmanager
-def _without_torch() -> Iterator[None]:
+def without_torch() -> Iterator[None]:
     """Keep spaCy from loading torch, which rules for sentences have no use for: a second and 200 MB a process."""
     absent = "torch" not in sys.modules
     if absent:
@@ -104,7 +104,7 @@ def _without_torch() -> Iterator[None]:
 
 @cache
 def _sentencizer() -> "Language":
-    with _without_torch():
+    with without_torch():
         import spacy  # noqa: PLC0415 -- half a second of start-up that only coding needs
     nlp = spacy.blank("en")
     nlp.add_pipe("sentencizer")

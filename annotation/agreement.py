@@ -259,7 +259,7 @@ def measure_agreement(answers: Answers, *, seed: int = 0, draws: int = DRAWS) ->
         for k, theme in enumerate(answers.themes)
     )
     sets = _set_counts(shared)
-    pooled = (sum(p[0] for p in parts), sum(p[1] for p in parts)) if parts else (np.zeros(n), np.zeros((n, 2)))
+    pooled = _pooled(parts, n)
     differ = bool(((pairable > 0).all(axis=2)).any())
     totals = sets.counts.sum(axis=1)
     both = (sets.counts * (sets.counts - 1)).sum(axis=1).astype(float)
@@ -387,7 +387,7 @@ def measure_drift(answers: Answers, *, n_blocks: int = N_BLOCKS, seed: int = 0, 
     With fewer than two comments a block there are fewer blocks; a change needs two.
     """
     shared = answers.take(answers.overlap())
-    known = ~np.isnan(shared.times).all(axis=1)
+    known = np.asarray(~np.isnan(shared.times).all(axis=1))
     timed = shared.take(known)
     at = np.nanmax(timed.times, axis=1) if len(timed.comments) else np.zeros(0)
     order = np.argsort(at, kind="stable")
@@ -413,7 +413,7 @@ def _overall(answers: Answers, weights: FloatArray) -> tuple[FloatArray, FloatAr
     """Return alpha and micro-F1 over all themes for each draw, and whether anybody disagreed."""
     counts = answers.counts()
     parts = [_alpha_parts(counts[:, k], None) for k in range(counts.shape[1])]
-    alphas = _alpha(weights, np.sum([p[0] for p in parts], axis=0), np.sum([p[1] for p in parts], axis=0), None)
+    alphas = _alpha(weights, *_pooled(parts, len(counts)), None)
     f1s = _ratio(*((weights @ p).sum(axis=1) for p in _f1_parts(counts)))
     return alphas, f1s, bool((counts > 0).all(axis=2).any())
 
@@ -450,6 +450,14 @@ def _alpha_parts(counts: NDArray[Any], distances: FloatArray | None) -> tuple[Fl
     return apart, values
 
 
+def _pooled(parts: Sequence[tuple[FloatArray, FloatArray]], n: int) -> tuple[FloatArray, FloatArray]:
+    """Return the parts of all themes' cells together, still a row for each comment: a draw takes a comment with all its themes."""
+    apart, values = np.zeros(n), np.zeros((n, 2))
+    for own_apart, own_values in parts:
+        apart, values = apart + own_apart, values + own_values
+    return apart, values
+
+
 def _alpha(weights: FloatArray, apart: FloatArray, values: FloatArray, distances: FloatArray | None) -> FloatArray:
     """Return alpha for each row of weights; NaN where it is not defined."""
     totals = weights @ values
@@ -481,8 +489,10 @@ def _ac1(
 
 
 def _f1_parts(counts: NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
-    """Return what F1 over pairs of coders is made of, each of shape (n_comments, n_themes): twice the pairs in which both said
-    yes, and the yeses of all pairs."""
+    """Return what F1 over pairs of coders is made of: twice the pairs in which both said yes, and the yeses of all pairs.
+
+    Both have shape (n_comments, n_themes).
+    """
     yes, size = counts[..., 1].astype(np.float64), counts.sum(axis=-1)
     return yes * (yes - 1), yes * np.maximum(size - 1, 0)
 

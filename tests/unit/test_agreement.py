@@ -197,7 +197,11 @@ def test_intervals_hold_the_agreement_of_the_coders() -> None:
     held = []
     for seed in range(60):
         found = measure_agreement(make_answers(made_decisions(120, 0.1, seed, "xy"), THEMES), draws=200)
-        for a, b in ((truth.alpha, found.alpha), (truth.micro_f1, found.micro_f1), (truth.alpha_sets, found.alpha_sets)):
+        for a, b in (
+            (truth.alpha, found.alpha),
+            (truth.micro_f1, found.micro_f1),
+            (truth.alpha_sets, found.alpha_sets),
+        ):
             assert None not in (a.value, b.low, b.high)
             held.append(b.low <= a.value <= b.high)  # type: ignore[operator]
     assert np.mean(held) >= 0.88

@@ -1,6 +1,6 @@
 """From score to probability, and from probability to yes, no or unsure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -31,6 +31,7 @@ class Calibration:
     """Per-theme scale and bias of the logistic link, threshold and "unsure" band; arrays of shape (n_themes,).
 
     A probability at or above `threshold` is a yes. From `unsure_low` up to `unsure_high` it is also marked unsure.
+    Where no theme of a comment reaches its threshold, its likeliest is a yes, and unsure, if it reaches `fallback`.
     """
 
     scale: FloatArray
@@ -39,6 +40,15 @@ class Calibration:
     unsure_low: FloatArray
     unsure_high: FloatArray
     n_positives: tuple[int, ...]
+    fallback: float | None = None
+
+    def verdicts(self, probabilities: FloatArray) -> NDArray[np.bool_]:
+        """Return which themes are a yes, same shape as the probabilities: (n, n_themes)."""
+        said = probabilities >= self.threshold
+        if self.fallback is not None:
+            bare = np.flatnonzero(~said.any(axis=1) & (probabilities.max(axis=1) >= self.fallback))
+            said[bare, probabilities[bare].argmax(axis=1)] = True
+        return np.asarray(said)
 
     def logits(self, scores: NDArray[np.floating[Any]]) -> FloatArray:
         """Return calibrated log-odds of raw scores, shape (..., n_themes)."""
@@ -52,7 +62,8 @@ class Calibration:
         """Return plain lists, for the artefact."""
         names = ("scale", "bias", "threshold", "unsure_low", "unsure_high")
         numbers = {name: [round(float(v), 6) for v in getattr(self, name)] for name in names}
-        return {**numbers, "n_positives": list(self.n_positives)}
+        last = {} if self.fallback is None else {"fallback": round(self.fallback, 6)}
+        return {**numbers, "n_positives": list(self.n_positives), **last}
 
     @classmethod
     def from_document(cls, document: dict[str, Any], n_themes: int) -> "Calibration":
@@ -66,7 +77,10 @@ class Calibration:
         counts = tuple(int(n) for n in document["n_positives"])
         if len(counts) != n_themes:
             raise ValueError(f"calibration.n_positives must be {n_themes} counts")
-        return cls(**arrays, n_positives=counts)
+        fallback = document.get("fallback")
+        if fallback is not None and not 0 < float(fallback) < 1:
+            raise ValueError("calibration.fallback must be between 0 and 1")
+        return cls(**arrays, n_positives=counts, fallback=None if fallback is None else float(fallback))
 
 
 def sigmoid(logits: NDArray[np.floating[Any]]) -> FloatArray:
@@ -77,7 +91,12 @@ def sigmoid(logits: NDArray[np.floating[Any]]) -> FloatArray:
 
 
 def fit_calibration(
-    scores: FloatArray, truth: NDArray[np.bool_], *, shrink: float = 30.0, aim: Aim = BEST_F1
+    scores: FloatArray,
+    truth: NDArray[np.bool_],
+    *,
+    shrink: float = 30.0,
+    aim: Aim = BEST_F1,
+    fallback: bool = False,
 ) -> Calibration:
     """Return a calibration learnt from scores that must be out of sample.
 
@@ -92,6 +111,9 @@ def fit_calibration(
     aim
         What thresholds are for. It holds for all themes together and for themes with many positives; rare themes are
         pulled to what holds for all.
+    fallback
+        Whether to learn from which probability on a comment's likeliest theme is coded where none reaches its threshold: where
+        that makes F1 over all cells best, if it helps at all. For the aim of best F1 only.
 
     Notes
     -----
@@ -120,7 +142,26 @@ def fit_calibration(
         own = _logit(best_threshold(probabilities[:, j], truth[:, j], aim)) if weight else 0.0
         threshold[j] = sigmoid(np.array(weight * own + (1 - weight) * pooled_cut))
     low, high = sigmoid(_logit(threshold) - UNSURE_LOGITS), sigmoid(_logit(threshold) + UNSURE_LOGITS)
-    return Calibration(scale, bias, threshold, low, high, tuple(int(p) for p in positives))
+    learnt = Calibration(scale, bias, threshold, low, high, tuple(int(p) for p in positives))
+    if fallback and aim == BEST_F1:
+        return replace(learnt, fallback=_best_fallback(probabilities, truth, learnt.verdicts(probabilities)))
+    return learnt
+
+
+def _best_fallback(probabilities: FloatArray, truth: NDArray[np.bool_], said: NDArray[np.bool_]) -> float | None:
+    """Return the probability from which the likeliest theme of a comment without any is best coded; None if never."""
+    bare = np.flatnonzero(~said.any(axis=1))
+    likeliest = probabilities[bare].argmax(axis=1)
+    top, right = probabilities[bare, likeliest], truth[bare, likeliest]
+    order = np.argsort(-top, kind="stable")
+    n_said = said.sum() + np.arange(len(bare) + 1)
+    n_hits = (said & truth).sum() + np.concatenate(([0], np.cumsum(right[order])))
+    f1 = 2 * n_hits / np.maximum(n_said + truth.sum(), 1)
+    last_of_tie = np.concatenate(([True], np.append(top[order][:-1] > top[order][1:], True)[: len(bare)]))
+    best = int(np.argmax(np.where(last_of_tie, f1, -1.0)))
+    if n_hits[best] - n_hits[0] < MIN_POSITIVES:
+        return None
+    return float(np.clip(top[order][best - 1], 0.02, 0.98))
 
 
 def best_threshold(probabilities: FloatArray, truth: NDArray[np.bool_], aim: Aim = BEST_F1) -> float:

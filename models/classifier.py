@@ -147,15 +147,27 @@ class Classifier:
         return np.asarray(score)
 
     def _is_close(self, read: _Read) -> bool:
-        logits = self._calibration.logits(read.scores.max(axis=0))
-        return bool((np.abs(logits - self._threshold_logit) < self.artefact.review_margin).any())
+        logits, margin = self._calibration.logits(read.scores.max(axis=0)), self.artefact.review_margin
+        if (np.abs(logits - self._threshold_logit) < margin).any():
+            return True
+        fallback = self._calibration.fallback
+        if fallback is None or (logits >= self._threshold_logit).any():
+            return False
+        ranked, least = np.sort(logits), np.log(fallback / (1 - fallback))
+        rivals = len(ranked) > 1 and ranked[-1] - ranked[-2] < margin
+        return bool(abs(ranked[-1] - least) < margin or (ranked[-1] > least and rivals))
 
     def _decide(self, text: str, read: _Read) -> TextCoding:
         by_window = np.round(self._calibration.probabilities(read.scores), 4)
         probabilities = by_window.max(axis=0)
         calibration = self._calibration
-        coded = np.flatnonzero(probabilities >= calibration.threshold)
+        said = calibration.verdicts(probabilities[None])[0]
+        doubted = said & (probabilities < calibration.threshold)
+        if doubted.any() and not make_segments(text):  # nothing to read, so nothing to guess from
+            said, doubted = said & ~doubted, np.zeros_like(doubted)
+        coded = np.flatnonzero(said)
         band = (probabilities >= calibration.unsure_low) & (probabilities < calibration.unsure_high)
+        band |= doubted
         evidence = self._evidence(text, read, coded, by_window) if len(coded) else ()
         return TextCoding(
             probabilities, tuple(int(k) for k in coded), tuple(int(k) for k in np.flatnonzero(band)), evidence
@@ -183,7 +195,9 @@ class Classifier:
             lost = score - (score - member @ shares[1:-1]) * (n / (n - n_held))
             if self._lexical is not None:
                 lost = lost + member @ token_shares(window, self._idf, self._lexical[:, coded])
-            carries = by_window[w, coded] >= self._calibration.threshold[coded]
+            carries = by_window[w, coded] >= np.minimum(
+                self._calibration.threshold[coded], by_window[:, coded].max(axis=0)
+            )
             losses = np.maximum(losses, np.where((n_held > 0) & carries, lost, -np.inf))
         out: list[tuple[Segment, ...]] = []
         for j in range(len(coded)):

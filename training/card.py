@@ -28,6 +28,7 @@ def make_card(facts: Mapping[str, Any], codebook: Codebook) -> str:
         "## How well it does",
         f"Out of sample: {facts['split_note']} Thresholds and calibration were always chosen on the other parts.",
         *_aim(facts),
+        *_fallback(facts),
         "",
         "| measure | value |",
         "|---|---|",
@@ -76,6 +77,18 @@ def _aim(facts: Mapping[str, Any]) -> Sequence[str]:
         []
         if aim is None
         else [f"Thresholds were chosen for a {aim['measure']} of at least {aim['at_least']}, not for the best F1."]
+    )
+
+
+def _fallback(facts: Mapping[str, Any]) -> Sequence[str]:
+    least = facts.get("fallback")
+    return (
+        []
+        if least is None
+        else [
+            f"Where no theme reaches its threshold, the likeliest is coded, and marked unsure, from a probability of {least} on. "
+            "The figures above are with this rule."
+        ]
     )
 
 

@@ -25,7 +25,7 @@ _SCALE: Final = 2
 class FitSettings:
     """Everything that shapes a fit. Chosen on held-out registers of the starter corpus; see docs/adr/0004."""
 
-    epochs: int = 5
+    epochs: int = 6
     rank: int = 16
     adapter_rate: float = 1e-3
     head_rate: float = 5e-3
@@ -34,8 +34,8 @@ class FitSettings:
     token_dropout: float = 0.1
     vector_dropout: float = 0.1
     warm_up: float = 0.06
-    joined: float = 0.3
-    """Share of comments that are read with another one behind them, for the themes of both."""
+    joined: float | None = None
+    """Share of comments that are read with another one behind them, for the themes of both; `training.train` says if not given."""
     n_folds: int | None = None
     """Held-out parts for calibration; `training.splits.find_n_folds` says if not given."""
     seed: int = 0
@@ -214,7 +214,7 @@ def _batches(data: _Rows, settings: FitSettings, rng: np.random.Generator) -> It
     order = rng.permutation(len(data.windows))
     batches: list[_Rows] = []
     for start in range(0, len(order), size * _SORTED_BATCHES):
-        block = _joined(data, order[start : start + size * _SORTED_BATCHES], settings.joined, rng)
+        block = _joined(data, order[start : start + size * _SORTED_BATCHES], settings.joined or 0.0, rng)
         by_length = sorted(range(len(block.windows)), key=lambda i: len(block.windows[i]))
         for at in range(0, len(by_length), size):
             rows = by_length[at : at + size]

@@ -177,14 +177,16 @@ class HeldOut:
     predicted: BoolArray
 
 
-def cross_calibrated(scores: FloatArray, truth: BoolArray, folds: NDArray[np.int64], aim: Aim = BEST_F1) -> HeldOut:
+def cross_calibrated(
+    scores: FloatArray, truth: BoolArray, folds: NDArray[np.int64], aim: Aim = BEST_F1, *, fallback: bool = False
+) -> HeldOut:
     """Return each fold's verdicts under calibration and thresholds learnt on the other folds."""
     probabilities, predicted = np.zeros(scores.shape), np.zeros(scores.shape, np.bool_)
     for fold in np.unique(folds):
         inside, outside = folds != fold, folds == fold
-        calibration = fit_calibration(scores[inside], truth[inside], aim=aim)
+        calibration = fit_calibration(scores[inside], truth[inside], aim=aim, fallback=fallback)
         probabilities[outside] = calibration.probabilities(scores[outside])
-        predicted[outside] = probabilities[outside] >= calibration.threshold
+        predicted[outside] = calibration.verdicts(probabilities[outside])
     return HeldOut(probabilities, predicted)
 
 
@@ -211,7 +213,7 @@ def other_splits(decided: Sequence[DecidedComment], made_by: Split) -> list[tupl
 
 def compare_splits(
     base: Base, mask_id: int, data: Data, scores: FloatArray, weight: float, settings: FitSettings, made_by: Split, aim: Aim,
-    report: Report,
+    report: Report, *, fallback: bool = False,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Return figures of other splits, each by a fit of its own; calibration and thresholds are from its training rows.
 
@@ -223,9 +225,9 @@ def compare_splits(
         inside = np.setdiff1d(np.arange(len(data.decided)), outside)
         stage = f"{split} split, {tested} held out"
         part = _fit_and_score(base, mask_id, data, (inside, outside), settings, stage, report)
-        calibration = fit_calibration(scores[inside], data.truth[inside], aim=aim)
+        calibration = fit_calibration(scores[inside], data.truth[inside], aim=aim, fallback=fallback)
         probabilities = calibration.probabilities(part.by_encoder + weight * part.by_words)
-        predicted = probabilities >= calibration.threshold
+        predicted = calibration.verdicts(probabilities)
         figures = metrics(themes, predicted, data.truth[outside], probabilities=probabilities)
         kept = ("micro_f1", "macro_f1", "samples_f1", "exact_match", "ece")
         out.append({"split": str(split), "tested_on": tested, "n": len(outside), **{k: figures[k] for k in kept}})

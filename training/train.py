@@ -24,6 +24,7 @@ from training.decisions import DecisionsError
 from training.evaluation import bootstrap_intervals, coder_agreement, confusable_pairs, metrics, theme_rates
 from training.finetune import FitSettings, Fitted, Step
 from training.held_out import (
+    FEW_COMMENTS,
     Data,
     HeldOut,
     Report,
@@ -39,6 +40,8 @@ from training.quick_encoder import fit_smoothing
 from training.splits import N_FOLDS, find_n_folds, make_folds
 from training.suspects import Suspect, find_suspects
 
+JOINED_IF_FEW: Final = 0.3
+"""`FitSettings.joined` for up to `FEW_COMMENTS` comments, if it is not given; with more, real comments are read as they are."""
 SMOOTHING_TEXTS: Final = 300
 MARGIN_TEXTS: Final = 1_500
 MARGIN_QUANTILE: Final = 0.90
@@ -150,6 +153,7 @@ def train(
     gold: KeptOut | None = None,
     all_splits: bool = False,
     aim: Aim = BEST_F1,
+    fallback: bool = True,
     report: Report = lambda _stage, _step: None,
 ) -> Trained:
     """Write a model folder and return its id, the facts on its card and the decisions in doubt.
@@ -170,6 +174,8 @@ def train(
         Also fit and score each other split that the data allow, for the card.
     aim
         What the thresholds are chosen for.
+    fallback
+        Whether a comment on which no theme reaches its threshold may be given its likeliest; see `models.calibration`.
     report
         Told of each stage, and of each step of a fit.
 
@@ -181,6 +187,8 @@ def train(
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     settings, about = settings or FitSettings(), about or About()
     settings = replace(settings, n_folds=settings.n_folds or find_n_folds(len(decided)))
+    if settings.joined is None:
+        settings = replace(settings, joined=JOINED_IF_FEW if len(decided) <= FEW_COMMENTS else 0.0)
     work = report = _Work(report)
     base = read_base(encoder)
     pieces = WordPieces(base.tokenizer_json)
@@ -196,8 +204,8 @@ def train(
     held_out = score_held_out(base, mask_id, data, folds, settings, report)
     weight = best_lexical_weight(held_out.by_encoder, held_out.by_words, data.truth)
     scores = held_out.by_encoder + weight * held_out.by_words
-    honest = cross_calibrated(scores, data.truth, folds, aim)
-    calibration = fit_calibration(scores, data.truth, aim=aim)
+    honest = cross_calibrated(scores, data.truth, folds, aim, fallback=fallback)
+    calibration = fit_calibration(scores, data.truth, aim=aim, fallback=fallback)
     report("final fit", None)
     fitted = fit_rows(base, mask_id, data, np.arange(len(decided)), settings, "final fit", report)
     lexical = fit_lexical(data.windows, data.truth) if weight else None
@@ -205,12 +213,15 @@ def train(
     artefact = _artefact(base, data, fitted, lexical, weight, calibration, settings, about, encoder)
     themes = [t.id for t in codebook.codable]
     suspects = find_suspects(themes, data.truth, honest.probabilities, held_out.evidence)
-    beside = compare_splits(base, mask_id, data, scores, weight, settings, made_by, aim, report) if all_splits else []
+    beside: list[dict[str, Any]] = []
+    if all_splits:
+        beside = compare_splits(base, mask_id, data, scores, weight, settings, made_by, aim, report, fallback=fallback)
     facts = _facts(data, honest, calibration, made_by, weight, settings, about, encoder)
     facts["work"] = work.facts()
     agreement, rates = coder_agreement(decided, themes), theme_rates(decided, themes)
     facts |= {"gold": asdict(gold)} if gold is not None else {}
     facts |= {"aim": asdict(aim)} if aim != BEST_F1 else {}
+    facts |= {"fallback": round(calibration.fallback, 4)} if calibration.fallback is not None else {}
     facts |= {"splits": beside} if beside else {}
     facts |= {"theme_rates": rates} if rates is not None else {}
     facts |= {"coder_agreement": agreement} if agreement is not None else {}

@@ -55,6 +55,23 @@ ALL_SPLITS_UP_TO: Final = 1_000
     help="What thresholds are for: f1, recall=R or precision=P, R and P between 0 and 1.  [default: f1]",
 )
 @click.option(
+    "--epochs",
+    type=click.IntRange(1, 40),
+    default=6,
+    show_default=True,
+    help="Readings of the decisions, if they are many.",
+)
+@click.option(
+    "--joined",
+    type=click.FloatRange(0, 1),
+    help="Share of comments read with another behind them.  [default: 0.3 up to 1,000 comments, else 0]",
+)
+@click.option(
+    "--fallback/--no-fallback",
+    default=True,
+    help="Whether a comment may be given its likeliest theme, marked unsure, where none reaches its threshold.  [default: yes]",
+)
+@click.option(
     "--splits",
     type=click.Choice(["all", "needed"]),
     help=f"Splits to score for the card. [default: all up to {ALL_SPLITS_UP_TO} comments, else the one that calibrates]",
@@ -71,6 +88,9 @@ def train(
     suspects: Path | None,
     splits: str | None,
     aim: str,
+    epochs: int,
+    joined: float | None,
+    fallback: bool,
 ) -> None:
     """Fit, calibrate and evaluate a model on DECISIONS, and write its folder.
 
@@ -122,10 +142,11 @@ def train(
         decided,
         book,
         out,
-        settings=FitSettings(seed=seed, n_folds=folds, n_threads=threads),
+        settings=FitSettings(seed=seed, n_folds=folds, n_threads=threads, epochs=epochs, joined=joined),
         about=about,
         gold=kept_out,
         aim=thresholds_for,
+        fallback=fallback,
         all_splits=splits == "all" or (splits is None and len(decided) <= ALL_SPLITS_UP_TO),
         report=report,
         **chosen,

@@ -69,6 +69,39 @@ def test_a_document_that_is_short_is_refused(spoil: str) -> None:
         Calibration.from_document(document, 2)
 
 
+def test_the_likeliest_theme_is_the_fallback_where_that_raises_f1() -> None:
+    rng = np.random.default_rng(4)
+    kind = rng.integers(0, 6, 900)
+    truth = kind[:, None] == np.arange(6)
+    scores = rng.normal(size=truth.shape) + 1.5 * truth
+    plain, fitted = fit_calibration(scores, truth), fit_calibration(scores, truth, fallback=True)
+    assert plain.fallback is None
+    assert fitted.fallback is not None
+    probabilities = fitted.probabilities(scores)
+    said, before = fitted.verdicts(probabilities), plain.verdicts(probabilities)
+    assert (said >= before).all()
+    added = (said & ~before).sum(axis=1)
+    assert added.max() == 1
+    assert not before[added > 0].any()
+    assert probabilities[added > 0].max(axis=1).min() >= fitted.fallback
+
+    def f1(verdicts: np.ndarray) -> float:
+        return float(2 * (verdicts & truth).sum() / (verdicts.sum() + truth.sum()))
+
+    assert f1(said) > f1(before)
+    again = Calibration.from_document(fitted.to_document(), 6)
+    assert again.fallback == pytest.approx(fitted.fallback, abs=1e-6)
+    with pytest.raises(ValueError, match="fallback"):
+        Calibration.from_document({**fitted.to_document(), "fallback": 1.5}, 6)
+
+
+def test_no_fallback_where_comments_without_a_theme_are_just_that() -> None:
+    rng = np.random.default_rng(5)
+    truth = rng.random((900, 3)) < 0.1
+    scores = np.where(truth, 4.0, -4.0) + rng.normal(scale=0.1, size=truth.shape)
+    assert fit_calibration(scores, truth, fallback=True).fallback is None
+
+
 def test_shapes_must_fit() -> None:
     with pytest.raises(ValueError, match="same shape"):
         fit_calibration(np.zeros((3, 2)), np.zeros((2, 2), bool))

@@ -132,3 +132,23 @@ def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFoundError, match="there is no model"):
         load_model(str(tmp_path / "none"))
     assert STARTER.is_dir()
+
+
+def test_a_fallback_codes_one_theme_as_unsure_and_nothing_on_an_empty_text(small_model: Path) -> None:
+    plain = load_model(str(small_model))
+    calibration = replace(plain.artefact.calibration, fallback=1e-6)
+    ready = build_classifier(replace(plain.artefact, calibration=calibration))
+    n_fallen = 0
+    for text, before, after in zip(TEXTS, plain.code_texts(TEXTS), ready.code_texts(TEXTS), strict=True):
+        if before.coded or not make_segments(text):
+            assert (after.coded, after.unsure, after.evidence) == (
+                before.coded,
+                before.unsure,
+                before.evidence,
+            )
+            continue
+        n_fallen += 1
+        assert after.coded == (int(after.probabilities.argmax()),)
+        assert set(after.coded) <= set(after.unsure)
+        assert after.evidence[0]
+    assert n_fallen

@@ -135,9 +135,10 @@ def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_a_fallback_codes_one_theme_as_unsure_and_nothing_on_an_empty_text(small_model: Path) -> None:
-    plain = load_model(str(small_model))
-    calibration = replace(plain.artefact.calibration, fallback=1e-6)
-    ready = build_classifier(replace(plain.artefact, calibration=calibration))
+    artefact = load_model(str(small_model)).artefact
+    strict = replace(artefact.calibration, threshold=np.array([0.8, 0.9, 0.9]))
+    plain = build_classifier(replace(artefact, calibration=strict))
+    ready = build_classifier(replace(artefact, calibration=replace(strict, fallback=1e-6)))
     n_fallen = 0
     for text, before, after in zip(TEXTS, plain.code_texts(TEXTS), ready.code_texts(TEXTS), strict=True):
         if before.coded or not make_segments(text):

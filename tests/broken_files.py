@@ -12,6 +12,7 @@ from pathlib import Path
 import openpyxl
 
 from nlp_service.cli.main import run
+from tests import made_files
 
 ROWS = "id,text\n1,Dealers by the lifts\n2,More police please\n"
 
@@ -187,7 +188,6 @@ BROKEN = (
     Case("picture.csv", png, "not_text"),
     Case("noise.csv", lambda: bytes(range(256)) * 40, "not_text"),
     Case("nul.csv", text("id,text\n1,Dea\x00lers\n"), "not_text"),
-    Case("unmarked16.csv", text(ROWS, "utf-16-le"), "not_text"),
     Case("shiftjis.csv", lambda: "id,text\n1,夜は怖い\n".encode("shift_jis"), "not_text"),
     Case("open.csv", text('id,text\n1,"Dealers by the lifts\n2,More police\n'), "unclosed_quote"),
     Case("stray.csv", text('id,text\n1,"Dealers" by the lifts\n'), "bad_quote"),
@@ -206,7 +206,6 @@ BROKEN = (
     Case("nokey.jsonl", text('{"a": 1}\n{"b": 2}\n'), "missing_column"),
     Case("deep.jsonl", text("[" * 50_000 + "\n"), "no_objects"),
     Case("binary.jsonl", lambda: b"\x00\x01\x02\x81" * 50, "not_text"),
-    Case("text.xlsx", text(ROWS), "not_a_workbook"),
     Case("empty.xlsx", text(""), "empty_file"),
     Case("half.xlsx", half_zip, "damaged_workbook"),
     Case("sums.xlsx", bad_sums, "damaged_workbook"),
@@ -225,7 +224,21 @@ BROKEN = (
     Case("wide16.xlsx", lambda: rezipped(wide_characters), "suspicious_workbook"),
     Case("locked.xlsx", encrypted, "encrypted_workbook"),
     Case("lockedpart.xlsx", encrypted_part, "encrypted_workbook"),
-    Case("old.xls", lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(4096), "old_workbook"),
+    Case("old.xls", lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(4096), "not_a_workbook"),
+    Case("picture.xls", png, "not_a_workbook"),
+    Case("page.xls", text("<html><table><tr><td>id</td></tr></table>"), "unknown_format"),
+    Case("broken.parquet", lambda: b"PAR1" + bytes(400) + b"PAR1", "damaged_table"),
+    Case("broken.sav", lambda: b"$FL2" + bytes(400), "damaged_table"),
+    Case("cut.ods", lambda: made_files.ods([["text"], ["a b"]])[:-300], "damaged_workbook"),
+    Case(
+        "cut.xls",
+        lambda: made_files.xls([["text"], ["a b"]]).replace(b"\x09\x08\x10\x00", bytes(4)),
+        "damaged_workbook",
+    ),
+    Case("sheet.ods", lambda: made_files.ods([["text"], ["a b"]]), "missing_sheet", ("--sheet", "Other")),
+    Case("sheet.xls", lambda: made_files.xls([["text"], ["a b"]]), "missing_sheet", ("--sheet", "Other")),
+    Case("numbers.json", text("[1, 2]"), "no_objects"),
+    Case("broken.json", text('[{"text": '), "no_objects"),
 )
 """Files that are refused as a whole: exit 3, a clear error, nothing left behind."""
 

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Final
 
 from models.vocabulary import Problem
+from nlp_service.ingest.encoding import decode
 from nlp_service.ingest.table import (
     MAX_CELL_CHARS,
     MAX_COLUMNS,
@@ -13,26 +14,14 @@ from nlp_service.ingest.table import (
     InputRefusedError,
     Row,
     Table,
+    check_cells,
     make_columns,
     too_many,
 )
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _SNIFF_CHARS: Final = 100_000
-MAX_GUESSED_SHARE: Final = 0.1
-"""Bytes that are neither ASCII nor UTF-8 pass for Windows-1252 only if they are few: English with accents and quotes."""
-_CONTROLS: Final = frozenset(chr(c) for c in range(32)) - {
-    "\t",
-    "\n",
-    "\r",
-    "\x0b",
-    "\x0c",
-    "\x1b",
-    "\x1c",
-    "\x1d",
-    "\x1e",
-    "\x1f",
-}
+_CHECK_EVERY: Final = 1_000
 
 
 def read_csv(name: str, data: bytes) -> Table:
@@ -44,7 +33,7 @@ def read_csv(name: str, data: bytes) -> Table:
         If the bytes are no text, a quote is never closed or stands where none may, or a limit is passed.
     """
     text, note = decode(name, data)
-    delimiter = _delimiter(text)
+    delimiter, text, first = _delimiter(text)
     csv.field_size_limit(MAX_CELL_CHARS + 1)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: list[Row] = []
@@ -56,9 +45,11 @@ def read_csv(name: str, data: bytes) -> Table:
         columns = make_columns(header)
         if len(columns) > MAX_COLUMNS:
             raise too_many("columns", len(columns), MAX_COLUMNS, name)
-        for number, cells in enumerate(reader, 2):
-            if number > MAX_ROWS + 1:
+        for number, cells in enumerate(reader, 2 + first):
+            if number - 1 - first > MAX_ROWS:
                 raise too_many("rows", number - 1, MAX_ROWS, name)
+            if number % _CHECK_EVERY == 0:
+                check_cells(name, number, len(columns))
             if not cells and len(columns) > 1:
                 continue
             extra = len(cells) - len(columns)
@@ -87,43 +78,6 @@ def read_csv(name: str, data: bytes) -> Table:
     return Table(name, columns, tuple(rows), tuple(problems), (note,) if note else ())
 
 
-def decode(name: str, data: bytes) -> tuple[str, str]:
-    """Return the text of a file's bytes, and a note where the encoding had to be guessed.
-
-    Raises
-    ------
-    InputRefusedError
-        If the bytes are not text in UTF-8, UTF-16 with a byte-order mark, or Windows-1252.
-    """
-    note = ""
-    try:
-        text = data.decode("utf-16") if data.startswith((b"\xff\xfe", b"\xfe\xff")) else data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        try:
-            text = data.decode("cp1252")
-        except UnicodeDecodeError:
-            raise _no_text(name) from None
-        if sum(c >= "\x80" for c in text) > MAX_GUESSED_SHARE * len(text):
-            raise _no_text(name) from None
-        note = f"{name} is not UTF-8 and was read as Windows-1252: check its accents and pound signs."
-    if not _CONTROLS.isdisjoint(text):
-        raise _no_text(name)
-    if not text.strip():
-        raise InputRefusedError(
-            "empty_file", f"{name} is empty.", allowed="a header row and rows under it.", next_step="export it again."
-        )
-    return text, note
-
-
-def _no_text(name: str) -> InputRefusedError:
-    return InputRefusedError(
-        "not_text",
-        f"{name} holds bytes that are no text.",
-        allowed="text in UTF-8, UTF-16 with a byte-order mark, or Windows-1252.",
-        next_step="save the survey export as CSV UTF-8 or XLSX and try again.",
-    )
-
-
 def _refused(name: str, line: int, reason: str) -> InputRefusedError:
     if "field larger" in reason:
         return InputRefusedError(
@@ -142,8 +96,14 @@ def _refused(name: str, line: int, reason: str) -> InputRefusedError:
     )
 
 
-def _delimiter(text: str) -> str:
-    """Return the delimiter that splits the first records most evenly; a comma if there is nothing to split."""
+def _delimiter(text: str) -> tuple[str, str, int]:
+    """Return the delimiter, the text without a line that names it ("sep=;", as Excel reads it), and how many lines that took.
+
+    Without such a line it is the delimiter that splits the first records most evenly; a comma if there is nothing to split.
+    """
+    head, _, rest = text[:100].partition("\n")
+    if head[:4].casefold() == "sep=" and head[4:].rstrip("\r") in _DELIMITERS and rest:
+        return head[4:].rstrip("\r"), text[len(head) + 1 :], 1
     best = (0.0, ",")
     sample = text[:_SNIFF_CHARS]
     for candidate in _DELIMITERS:
@@ -162,4 +122,4 @@ def _delimiter(text: str) -> str:
         if width > 1:
             score = n / sum(widths.values()) + min(width, 20) / 1000
             best = max(best, (score, candidate), key=lambda pair: pair[0])
-    return best[1]
+    return best[1], text, 0

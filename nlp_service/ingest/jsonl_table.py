@@ -1,11 +1,12 @@
 """JSON lines: one object a line. A line that is no object is a problem of its own; the others are read."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from models.vocabulary import Problem
-from nlp_service.ingest.csv_table import decode
-from nlp_service.ingest.table import MAX_COLUMNS, MAX_ROWS, InputRefusedError, Row, Table, too_many
+from nlp_service.ingest.encoding import decode
+from nlp_service.ingest.table import MAX_COLUMNS, MAX_ROWS, InputRefusedError, Row, Table, check_cells, too_many
 
 
 def read_jsonl(name: str, data: bytes) -> Table:
@@ -17,27 +18,42 @@ def read_jsonl(name: str, data: bytes) -> Table:
         If the bytes are no text, no line holds an object, or a limit is passed.
     """
     text, note = decode(name, data)
-    columns: dict[str, int] = {}
-    objects: list[tuple[int, dict[str, Any]]] = []
+    values: list[tuple[int, Any]] = []
     problems: list[Problem] = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
-        if number > MAX_ROWS:
-            raise too_many("rows", number, MAX_ROWS, name)
         try:
-            value = json.loads(line)
+            values.append((number, json.loads(line)))
         except (ValueError, RecursionError):
             problems.append(_problem(name, number, "not_json", "the line is not JSON"))
-            continue
+    return make_json_table(name, values, note, problems)
+
+
+def make_json_table(
+    name: str, values: Sequence[tuple[int, Any]], note: str = "", problems: Sequence[Problem] = ()
+) -> Table:
+    """Return the table of numbered JSON values; one that is no object is a problem.
+
+    Raises
+    ------
+    InputRefusedError
+        If no value is an object, or a limit is passed.
+    """
+    columns: dict[str, int] = {}
+    objects: list[tuple[int, dict[str, Any]]] = []
+    found = list(problems)
+    for number, value in values:
         if not isinstance(value, dict):
-            problems.append(_problem(name, number, "not_an_object", "the line is JSON but no {…} object"))
+            found.append(_problem(name, number, "not_an_object", "the line is JSON but no {…} object"))
             continue
         objects.append((number, value))
         for key in value:
             columns.setdefault(key, len(columns))
         if len(columns) > MAX_COLUMNS:
             raise too_many("columns", len(columns), MAX_COLUMNS, name)
+    if len(objects) > MAX_ROWS:
+        raise too_many("rows", len(objects), MAX_ROWS, name)
     if not objects:
         raise InputRefusedError(
             "no_objects",
@@ -45,8 +61,10 @@ def read_jsonl(name: str, data: bytes) -> Table:
             allowed='lines such as {"id": "1", "text": "…"}.',
             next_step="check that the file is JSON lines, one object a line.",
         )
+    check_cells(name, len(objects), len(columns))
     rows = tuple(Row(number, tuple(_cell(value.get(key, "")) for key in columns)) for number, value in objects)
-    return Table(name, tuple(columns), rows, tuple(problems), (note,) if note else ())
+    found.sort(key=lambda p: p.row or 0)
+    return Table(name, tuple(columns), rows, tuple(found), (note,) if note else ())
 
 
 def _cell(value: object) -> str | None:

@@ -1,5 +1,6 @@
 """What every reader returns: a table of text cells with row numbers, and what could not be taken."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -9,6 +10,8 @@ MAX_FILE_BYTES: Final = 300_000_000
 MAX_ROWS: Final = 1_000_000
 MAX_COLUMNS: Final = 2_000
 MAX_CELL_CHARS: Final = 1_000_000
+MAX_CELLS: Final = 30_000_000
+"""Rows times columns: one stray cell far to the right makes every row as wide."""
 
 
 class InputRefusedError(ThemesError):
@@ -66,6 +69,34 @@ class Table:
 def make_columns(header: list[str]) -> tuple[str, ...]:
     """Return the names of columns, white space single, blank ones named after their position."""
     return tuple(" ".join(name.split()) or f"column {i}" for i, name in enumerate(header, 1))
+
+
+def make_table(name: str, rows: Sequence[tuple[int, tuple[str, ...]]], notes: tuple[str, ...] = ()) -> Table:
+    """Return the table in numbered rows of cells, the first of them the header; short rows are filled up with blank cells.
+
+    Raises
+    ------
+    InputRefusedError
+        If it has more columns, or more cells once it is filled up, than are allowed.
+    """
+    (_, header), *body = rows
+    width = max(len(cells) for _, cells in rows)
+    if width > MAX_COLUMNS:
+        raise too_many("columns", width, MAX_COLUMNS, name)
+    check_cells(name, len(body), width)
+    columns = make_columns([*header, *[""] * (width - len(header))])
+    return Table(name, columns, tuple(Row(n, (*cells, *[""] * (width - len(cells)))) for n, cells in body), (), notes)
+
+
+def check_cells(name: str, n_rows: int, n_columns: int) -> None:
+    """Raise InputRefusedError if a table has more cells than are allowed."""
+    if n_rows * n_columns > MAX_CELLS:
+        raise InputRefusedError(
+            "table_too_large",
+            f"{name} has {n_rows} rows of {n_columns} columns.",
+            allowed=f"at most {MAX_CELLS} cells, blank ones among them.",
+            next_step="delete the columns without answers, or split the file.",
+        )
 
 
 def too_many(what: str, n: int, limit: int, name: str) -> InputRefusedError:

@@ -14,7 +14,7 @@ from models.classifier import attach_coding
 from models.model import find_model_folder
 from models.vocabulary import CodedComment, Comment, ThemesError
 from nlp_service.coding_pool import ModelChoice, Progress, code_distinct
-from nlp_service.ingest.comments import read_comments
+from nlp_service.ingest.comments import Reading, read_comments
 from nlp_service.ingest.mapping import read_mapping
 from nlp_service.ingest.roles import Role
 from nlp_service.ingest.table import InputRefusedError
@@ -62,6 +62,15 @@ class CodedBatch:
     """Where problems were written, if there are any and the output itself has no place for them."""
 
 
+@dataclass(frozen=True, slots=True)
+class CodedReading:
+    """The inputs read and every comment coded, nothing written yet."""
+
+    reading: Reading
+    run: Run
+    pairs: tuple[tuple[Comment, CodedComment], ...]
+
+
 def code_batch(request: CodeRequest, *, start: StartProgress) -> CodedBatch:
     """Read the inputs, code every comment, and write the output whole or not at all.
 
@@ -77,8 +86,14 @@ def code_batch(request: CodeRequest, *, start: StartProgress) -> CodedBatch:
     ThemesError
         If an input, the model or the output cannot be used. Nothing is left behind then.
     """
-    began, started_at = time.monotonic(), datetime.now(UTC)
     check_output(request.out)
+    coded = code_inputs(request, start=start)
+    return CodedBatch(coded.run, coded.pairs, _write(request.out, coded.pairs, coded.run))
+
+
+def code_inputs(request: CodeRequest, *, start: StartProgress) -> CodedReading:
+    """Read the inputs and code every comment; `request.out` is not looked at. ThemesError as above."""
+    began, started_at = time.monotonic(), datetime.now(UTC)
     mapping = read_mapping(request.mapping) if request.mapping is not None else None
     artefact = read_artefact(find_model_folder(request.choice.model))
     reading = read_comments(
@@ -121,7 +136,7 @@ def code_batch(request: CodeRequest, *, start: StartProgress) -> CodedBatch:
         counts=count_themes(artefact.codebook, coded),
     )
     pairs = tuple(zip(reading.comments, coded, strict=True))
-    return CodedBatch(run, pairs, _write(request.out, pairs, run))
+    return CodedReading(reading, run, pairs)
 
 
 def check_output(out: Path) -> None:

@@ -68,14 +68,15 @@ def estimate_shares(
         If a file cannot be used. Nothing is written then.
     """
     table = read_codings(codings)
-    book = _codebook(table, codebook)
+    book = find_codebook(table.codebook, table.themes, codebook)
     decided: list[DecidedComment] = []
     problems: list[Problem] = []
     if decisions is not None:
         decided, problems = read_decisions(decisions, book, at_least=0)
     notes: list[str] = []
-    sample = _random_sample(decided, notes)
-    lines = _estimate(table, book, sample, seed, notes, problems)
+    sample = random_sample(decided, notes)
+    estimates = estimate_themes(table, book, sample, seed=seed, notes=notes, problems=problems)
+    lines = [to_document(t, p, len(table.comment_ids)) for t, p in estimates.items()]
     with written_aside(out) as aside:
         aside.write_text(json.dumps(lines, indent=1) + "\n", encoding="utf-8")
     return Shares(tuple(lines), tuple(problems), tuple(notes))
@@ -129,25 +130,32 @@ def _refused(path: Path, found: str, allowed: str) -> CodingsError:
     )
 
 
-def _codebook(table: CodingsTable, given: Path | None) -> Codebook:
-    """Return the codebook of the codings: the given one, the shipped one if it is that, else flat themes of those names."""
+def find_codebook(ref: str, themes: Sequence[str], given: Path | None) -> Codebook:
+    """Return the codebook of codings: the given one, the shipped one if it is that, else flat themes of those names.
+
+    Raises
+    ------
+    CodingsError
+        If the given one has other themes than the codings.
+    """
     if given is not None:
         book = read_codebook(given)
-        if {t.id for t in book.codable} != set(table.themes):
+        if {t.id for t in book.codable} != set(themes):
             raise CodingsError(
-                f"the codings were made with {table.codebook}, whose themes are not those of {book.ref}.",
+                f"the codings were made with {ref}, whose themes are not those of {book.ref}.",
                 allowed="the codebook that the comments were coded with.",
                 next_step="give that one with --codebook.",
             )
         return book
     shipped = read_artefact(STARTER).codebook
-    if shipped.ref == table.codebook and {t.id for t in shipped.codable} == set(table.themes):
+    if shipped.ref == ref and {t.id for t in shipped.codable} == set(themes):
         return shipped
-    name, _, version = table.codebook.partition("@")
-    return Codebook(name, version, tuple(Theme(ThemeId(t), t, "") for t in table.themes))
+    name, _, version = ref.partition("@")
+    return Codebook(name, version, tuple(Theme(ThemeId(t), t, "") for t in themes))
 
 
-def _random_sample(decided: Sequence[DecidedComment], notes: list[str]) -> list[DecidedComment]:
+def random_sample(decided: Sequence[DecidedComment], notes: list[str]) -> list[DecidedComment]:
+    """Return the decisions that are a random sample: the blind ones, or all if none says; `notes` gains what was done."""
     if not decided:
         return []
     if all(d.blind is None for d in decided):
@@ -161,14 +169,16 @@ def _random_sample(decided: Sequence[DecidedComment], notes: list[str]) -> list[
     return blind
 
 
-def _estimate(
+def estimate_themes(
     table: CodingsTable,
     book: Codebook,
     sample: Sequence[DecidedComment],
+    *,
     seed: int,
     notes: list[str],
     problems: list[Problem],
-) -> list[dict[str, Any]]:
+) -> dict[ThemeId, Prevalence]:
+    """Return the share of each theme of both levels, in the codebook's order; `notes` and `problems` gain what was found."""
     place = {c: i for i, c in enumerate(table.comment_ids)}
     column = {t: k for k, t in enumerate(table.themes)}
     _, index = np.unique(np.array(table.respondents), return_inverse=True)
@@ -197,15 +207,14 @@ def _estimate(
     part = int(((n_decided > 0) & ~labelled).sum())
     if part:
         notes.append(f"{part} respondents with some comments decided and others not count as not labelled")
-    estimates: dict[str, Prevalence] = {}
+    estimates: dict[ThemeId, Prevalence] = {}
     for names, columns in _levels(table, book):
         of_proxy = np.stack([proxy[:, c].max(axis=1) for c in columns], axis=1)
         of_truth = np.stack([truth[:, c].any(axis=1) for c in columns], axis=1)
         ranked = [i for i, name in enumerate(names) if not book.get_theme(name).residual]
         found = estimate_prevalence(of_proxy, of_truth, labelled, n_comments=n_comments, ranked=ranked, seed=seed)
-        estimates |= dict(zip(names, found, strict=True))
-    order = [t.id for t in book.themes if t.id in estimates]
-    return [to_document(t, estimates[t], len(table.comment_ids)) for t in order]
+        estimates |= dict(zip(map(ThemeId, names), found, strict=True))
+    return {t.id: estimates[t.id] for t in book.themes if t.id in estimates}
 
 
 def _levels(table: CodingsTable, book: Codebook) -> list[tuple[list[str], list[list[int]]]]:

@@ -26,3 +26,5 @@ class Settings(BaseSettings):
     """THEMES_JOBS: processes that code at the same time, one thread each; all cores if not set."""
     batch_size: int = Field(default=256, ge=1, le=4096)
     """THEMES_BATCH_SIZE: texts that a process holds in memory at once; changes no coding."""
+    small_cell: int = Field(default=5, ge=1, le=100)
+    """THEMES_SMALL_CELL: counts under this are hidden in reports, with what would give them away."""

@@ -115,7 +115,7 @@ def code(
         mapping,
         as_roles(roles),
     )
-    batch = code_batch(request, start=_silent if quiet else progress_bar)
+    batch = code_batch(request, start=silent if quiet else progress_bar)
     run = batch.run
     for note in run.notes:
         click.echo(f"note: {note}", err=True)
@@ -142,5 +142,6 @@ def code(
 
 
 @contextmanager
-def _silent(_n_comments: int) -> Iterator[Progress]:
+def silent(_n_comments: int) -> Iterator[Progress]:
+    """Show nothing."""
     yield lambda _n: None

@@ -18,6 +18,7 @@ from nlp_service.cli.code import code
 from nlp_service.cli.codebook import codebook
 from nlp_service.cli.inspect import inspect
 from nlp_service.cli.model import model
+from nlp_service.cli.report import report
 from nlp_service.cli.serve import serve
 from nlp_service.cli.shares import shares
 from nlp_service.cli.training import evaluate, train
@@ -46,7 +47,7 @@ def themes() -> None:
     """
 
 
-for command in (code, inspect, codebook, model, train, evaluate, shares, serve):
+for command in (code, inspect, codebook, model, train, evaluate, shares, report, serve):
     themes.add_command(command)
 
 

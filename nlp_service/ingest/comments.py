@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -10,6 +11,7 @@ from typing import Final
 from models.text import normalise
 from models.vocabulary import Comment, CommentId, Problem, RespondentId
 from nlp_service.ingest.answers import ClosedAnswers, join_answers, make_answers
+from nlp_service.ingest.days import find_days
 from nlp_service.ingest.formats import find_transcript, read_bytes, read_table
 from nlp_service.ingest.mapping import ColumnMapping, choose_roles
 from nlp_service.ingest.roles import TEXT_NAMES, ColumnRole, Role, listed_columns
@@ -32,6 +34,8 @@ class Reading:
     """Rows under the headers of all files, whether they could be read or not."""
     answers: ClosedAnswers = field(default_factory=ClosedAnswers)
     """Closed questions and each respondent's answers to them."""
+    days: tuple[date, date] | None = None
+    """The first and last day in the columns of dates, if there are any."""
 
 
 def read_comments(
@@ -85,7 +89,13 @@ def read_comments(
         tuple(n for part in parts for n in part.notes),
         sum(part.n_rows for part in parts),
         join_answers([part.answers for part in parts]),
+        _span([part.days for part in parts]),
     )
+
+
+def _span(spans: Sequence[tuple[date, date] | None]) -> tuple[date, date] | None:
+    found = [span for span in spans if span is not None]
+    return (min(first for first, _ in found), max(last for _, last in found)) if found else None
 
 
 def _read_workshop(
@@ -143,7 +153,9 @@ def _read_survey(table: Table, prefix: str, roles: Sequence[ColumnRole], notes: 
             comments.append(Comment(comment_id, row.cells[column] or "", question, respondent, row.number))
     n_rows = len(table.rows) + len(table.problems)
     every_note = (*table.notes, *notes, said)
-    return Reading(tuple(comments), tuple(problems), every_note, n_rows, make_answers(roles, people))
+    dates = [i for i, r in enumerate(roles) if r.role is Role.DATE]
+    days = _span([find_days(row.cells[i] for _, row in people) for i in dates])
+    return Reading(tuple(comments), tuple(problems), every_note, n_rows, make_answers(roles, people), days)
 
 
 def _prefixes(paths: Sequence[Path]) -> list[str]:

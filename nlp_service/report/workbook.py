@@ -1,7 +1,9 @@
 """The coded workbook: comments, themes, problems and the run, one sheet each. All text is written as text."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +24,16 @@ _WIDTHS: Final = {
 
 def write_workbook(path: Path, pairs: Sequence[tuple[Comment, CodedComment]], run: Run) -> None:
     """Write the workbook row by row, in memory that does not grow with the number of comments."""
+    with open_book(path, run.started_at) as add_sheet:
+        _comments(add_sheet("Comments", _WIDTHS["Comments"]), pairs, run)
+        _themes(add_sheet("Themes", _WIDTHS["Themes"]), run)
+        _problems(add_sheet("Problems", _WIDTHS["Problems"]), run)
+        _run(add_sheet("Run", _WIDTHS["Run"]), run)
+
+
+@contextmanager
+def open_book(path: Path, created: datetime) -> Iterator[Callable[[str, Sequence[int]], "Sheet"]]:
+    """Yield a function that adds a sheet of a name and column widths; the workbook is written when the block ends."""
     import xlsxwriter  # noqa: PLC0415 -- the workbook library, in this module only
 
     options = {
@@ -31,27 +43,26 @@ def write_workbook(path: Path, pairs: Sequence[tuple[Comment, CodedComment]], ru
         "strings_to_numbers": False,
     }
     with xlsxwriter.Workbook(str(path), options) as book:
-        book.set_properties({"created": run.started_at.replace(tzinfo=None)})
+        book.set_properties({"created": created.replace(tzinfo=None)})
         bold = book.add_format({"bold": True, "bottom": 1})
-        _comments(_Sheet(book, "Comments", bold), pairs, run)
-        _themes(_Sheet(book, "Themes", bold), run)
-        _problems(_Sheet(book, "Problems", bold), run)
-        _run(_Sheet(book, "Run", bold), run)
+        yield lambda name, widths: Sheet(book, name, bold, widths)
 
 
-class _Sheet:
+class Sheet:
     """A sheet that is written downwards and never takes text for a formula, link or number."""
 
-    def __init__(self, book: Any, name: str, bold: Any) -> None:
+    def __init__(self, book: Any, name: str, bold: Any, widths: Sequence[int]) -> None:
         self._sheet, self._bold, self._row = book.add_worksheet(name), bold, 0
         self._sheet.freeze_panes(1, 0)
-        for column, width in enumerate(_WIDTHS[name]):
+        for column, width in enumerate(widths):
             self._sheet.set_column(column, column, width)
 
     def head(self, *names: str) -> None:
+        """Write names in bold."""
         self.row(*names, style=self._bold)
 
     def row(self, *cells: str | int | float | None, style: Any = None) -> None:
+        """Write a row; None leaves a cell empty."""
         for column, cell in enumerate(cells):
             if isinstance(cell, str):
                 if cell:
@@ -70,7 +81,7 @@ def _fit(text: str) -> str:
     return text.encode("utf-16-le")[:room].decode("utf-16-le", "ignore") + _CUT
 
 
-def _comments(sheet: _Sheet, pairs: Sequence[tuple[Comment, CodedComment]], run: Run) -> None:
+def _comments(sheet: Sheet, pairs: Sequence[tuple[Comment, CodedComment]], run: Run) -> None:
     sheet.head(
         "Comment",
         "Question",
@@ -96,7 +107,7 @@ def _comments(sheet: _Sheet, pairs: Sequence[tuple[Comment, CodedComment]], run:
         )
 
 
-def _themes(sheet: _Sheet, run: Run) -> None:
+def _themes(sheet: Sheet, run: Run) -> None:
     sheet.head("Theme", "Label", "Comments", "Share (%)", "Unsure", "Definition")
     for theme, (_, n, unsure) in zip(run.codebook.themes, run.counts, strict=True):
         share = round(100 * n / run.n_comments, 1) if run.n_comments else None
@@ -105,13 +116,13 @@ def _themes(sheet: _Sheet, run: Run) -> None:
     sheet.row("", NO_INTERVAL)
 
 
-def _problems(sheet: _Sheet, run: Run) -> None:
+def _problems(sheet: Sheet, run: Run) -> None:
     sheet.head("File", "Row", "Column", "Code", "Found", "Next step")
     for p in run.problems:
         sheet.row(p.file, p.row, p.column, p.code, p.found, p.next_step)
 
 
-def _run(sheet: _Sheet, run: Run) -> None:
+def _run(sheet: Sheet, run: Run) -> None:
     sheet.head("What", "Value")
     for name, value in run_lines(run):
         sheet.row(name, value)

@@ -1,0 +1,124 @@
+"""`themes report`: a thin door to `nlp_service.make_report`."""
+
+from pathlib import Path
+
+import click
+
+from nlp_service.cli.code import progress_bar, silent
+from nlp_service.cli.inspect import RoleOption, as_roles
+from nlp_service.cli.training import show_problems
+from nlp_service.coding_pool import ModelChoice
+from nlp_service.find_model import find_model
+from nlp_service.ingest.roles import Role
+from nlp_service.make_report import FORMATS, ReportRequest, make_report
+from nlp_service.report.quotes import MAX_CHARS, PER_THEME, Pin
+from nlp_service.settings import Settings
+
+
+class _PinType(click.ParamType[Pin]):
+    """`ID` or `ID@START-END`."""
+
+    name = "pin"
+
+    def convert(self, value: str | Pin, param: click.Parameter | None, ctx: click.Context | None) -> Pin:
+        """Return the pin; a usage error if the slice is none."""
+        if isinstance(value, Pin):
+            return value
+        comment_id, mark, slice_ = value.rpartition("@")
+        if not mark:
+            return Pin(value)
+        start, dash, end = slice_.partition("-")
+        if not (dash and start.isdigit() and end.isdigit()):
+            self.fail("give ID or ID@START-END, offsets counted in characters", param, ctx)
+        return Pin(comment_id, int(start), int(end))
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="INPUT...")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help=f"Report to write: {', '.join(FORMATS)}.")
+@click.option("--codings", type=click.Path(path_type=Path), help="Codings of these files (JSONL). [default: code them]")
+@click.option("--decisions", type=click.Path(path_type=Path), help="People's decisions on a random part (JSONL).")
+@click.option("--title", default="Consultation", show_default=True, help="What the consultation is called.")
+@click.option("--previous", type=click.Path(path_type=Path), help="The last wave's report (.json), to show what moved.")
+@click.option("--text", multiple=True, metavar="COL", help="Column with open answers; may be given several times.")
+@click.option("--id", "id_column", metavar="COL", help="Column that names each row.")
+@click.option("--closed", multiple=True, metavar="COL", help="Closed question to report. [default: all]")
+@click.option("--role", "roles", multiple=True, type=RoleOption(), help="Role of a column; see `themes inspect`.")
+@click.option("--mapping", type=click.Path(path_type=Path), help="Roles saved by `themes inspect --save-mapping`.")
+@click.option("--sheet", metavar="NAME", help="Sheet of a workbook. [default: the first with rows]")
+@click.option("--facilitator", "facilitators", multiple=True, metavar="NAME", help="Who leads a workshop.")
+@click.option("--pin", "pinned", multiple=True, type=_PinType(), metavar="ID[@START-END]", help="Quote this comment.")
+@click.option("--ban", "banned", multiple=True, metavar="ID", help="Never quote this comment.")
+@click.option("--quotes", type=click.IntRange(0, 20), default=PER_THEME, show_default=True, help="Quotes a theme.")
+@click.option("--max-quote-chars", type=click.IntRange(25, 2000), default=MAX_CHARS, show_default=True)
+@click.option(
+    "--with-personal-data", is_flag=True, help="Quote comments as they are; names and numbers are replaced otherwise."
+)
+@click.option("--small-cell", type=click.IntRange(1, 100), metavar="N", help="Hide counts under N. [default: 5]")
+@click.option(
+    "--templates",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder of your own templates; what it lacks is taken from the shipped ones.",
+)
+@click.option("--model", metavar="ID_OR_DIR", help="Model to code with. [default: the published one, else starter]")
+@click.option("--codebook", type=click.Path(path_type=Path), help="Codebook of the codings, if not the shipped one.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap behind ranks and tests.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def report(
+    inputs: tuple[Path, ...],
+    out: Path,
+    codings: Path | None,
+    decisions: Path | None,
+    title: str,
+    previous: Path | None,
+    text: tuple[str, ...],
+    id_column: str | None,
+    closed: tuple[str, ...],
+    roles: tuple[tuple[str, Role], ...],
+    mapping: Path | None,
+    sheet: str | None,
+    facilitators: tuple[str, ...],
+    pinned: tuple[Pin, ...],
+    banned: tuple[str, ...],
+    quotes: int,
+    max_quote_chars: int,
+    with_personal_data: bool,
+    small_cell: int | None,
+    templates: Path | None,
+    model: str | None,
+    codebook: Path | None,
+    seed: int,
+    quiet: bool,
+) -> None:
+    """Make the "You said" report of a consultation from its survey files and workshop transcripts.
+
+    INPUT files are read as `themes code` reads them. Give several formats by running it again with --codings.
+
+    \b
+    Examples:
+      themes report survey.csv workshop.vtt --out report.html
+      themes code survey.csv workshop.vtt --out codings.jsonl
+      themes report survey.csv workshop.vtt --codings codings.jsonl --decisions blind.jsonl --out report.docx
+    """
+    settings = Settings()
+    choice = ModelChoice(
+        str(find_model(settings.registry, model, default=settings.model)), settings.backend, settings.encoder, settings.batch_size
+    )  # fmt: skip
+    request = ReportRequest(
+        inputs=inputs, out=out, choice=choice, codings=codings, decisions=decisions, codebook=codebook, title=title,
+        text=text, id_column=id_column, sheet=sheet, facilitators=facilitators, closed=closed, roles=as_roles(roles), mapping=mapping, with_personal_data=with_personal_data, previous=previous,
+        pinned=pinned, banned=banned, templates=templates,
+        threshold=settings.small_cell if small_cell is None else small_cell,
+        max_quote_chars=max_quote_chars, per_theme=quotes, seed=seed, jobs=settings.jobs,
+    )  # fmt: skip
+    made = make_report(request, start=silent if quiet else progress_bar)
+    show_problems(list(made.problems))
+    m, asked = made.report.method, made.report.asked
+    for note in m.notes:
+        click.echo(f"note: {note}", err=True)
+    hidden = m.n_hidden_closed + m.n_hidden_crosstabs + m.n_hidden_themes
+    click.echo(
+        f"{asked.n_rows} respondents, {asked.n_comments} comments of {asked.n_respondents} people, {m.n_labelled} labelled; "
+        f"{len(made.report.closed)} closed questions; {hidden} figures hidden -> {out}",
+        err=True,
+    )

@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE := 1
 
-.PHONY: setup demo check test soak bench bench-real bench-speed bench-bytes bench-bad-input bench-nhs bench-few-labels bench-model-safety bench-coverage measurements starter-model clean
+.PHONY: setup demo check test soak bench bench-real bench-speed bench-bytes bench-bad-input bench-column-roles bench-nhs bench-few-labels bench-model-safety bench-coverage measurements starter-model clean
 
 setup: $(READY)
 
@@ -48,6 +48,9 @@ bench-bytes: setup
 
 bench-bad-input: setup
 	$(BIN)/python -m benchmarks.bad_input
+
+bench-column-roles: setup
+	$(BIN)/python -m benchmarks.column_roles
 
 bench-nhs: setup
 	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.nhs

@@ -8,7 +8,7 @@ from typing import Final
 
 from models.vocabulary import Problem
 from nlp_service.ingest.comments import read_comments
-from nlp_service.ingest.formats import find_transcript, read_bytes, read_table
+from nlp_service.ingest.formats import find_workshop, read_bytes, read_table
 from nlp_service.ingest.mapping import choose_roles, read_mapping, write_mapping
 from nlp_service.ingest.roles import ColumnRole, Role
 from nlp_service.report.codings_file import written_aside
@@ -47,7 +47,7 @@ def inspect_file(
     """
     saved = read_mapping(mapping) if mapping is not None else None
     data, extension = read_bytes(path), path.suffix.lower()
-    if find_transcript(path.name, extension, data) is not None:
+    if find_workshop(path.name, extension, data) is not None:
         reading = read_comments([path])
         return Inspection((), reading.notes, reading.problems, reading.n_rows, len(reading.comments))
     table = read_table(path.name, extension, data, sheet)

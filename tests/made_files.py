@@ -133,3 +133,42 @@ def sav(
     )
     head += b"25 Nov 26" + b"10:00:00" + b" " * 64 + b"\0\0\0"
     return head + records + data
+
+
+def docx(items: Sequence[str | Sequence[str]], prolog: str = "", parts: dict[str, bytes] | None = None) -> bytes:
+    """Return a Word document; a text is a paragraph, a sequence of texts is a row of a table (rows in a row are one table)."""
+    body, rows = [], ""
+    for item in [*items, ""]:
+        if not isinstance(item, str):
+            rows += "<w:tr>" + "".join(f"<w:tc><w:tcPr/>{_paragraphs(cell)}</w:tc>" for cell in item) + "</w:tr>"
+            continue
+        if rows:
+            body.append(f"<w:tbl><w:tblPr/>{rows}</w:tbl>")
+            rows = ""
+        body.append(_paragraph(item))
+    main = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    document = f'<?xml version="1.0" encoding="UTF-8"?>{prolog}<w:document xmlns:w="{main}"><w:body>{"".join(body)}<w:sectPr/></w:body></w:document>'
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+        archive.writestr("word/document.xml", document)
+        for name, data in (parts or {}).items():
+            archive.writestr(name, data)
+    return out.getvalue()
+
+
+def _paragraphs(cell: str) -> str:
+    return "".join(_paragraph(line) for line in cell.split("\n"))
+
+
+def _paragraph(text: str) -> str:
+    """Runs as Word writes them: cut anywhere, breaks and tabs as elements, a deleted word that tracked changes keep."""
+    runs = []
+    for i, line in enumerate(text.split("\n")):
+        half = len(line) // 2
+        runs += ["<w:r><w:br/></w:r>"] * bool(i)
+        runs += [
+            f'<w:r><w:rPr><w:b/></w:rPr><w:t xml:space="preserve">{escape(part)}</w:t></w:r>'
+            for part in (line[:half], line[half:])
+        ]
+    return f"<w:p><w:pPr/>{''.join(runs)}<w:del><w:r><w:delText>gone</w:delText></w:r></w:del></w:p>"

@@ -83,7 +83,7 @@ def code(
     with_facilitators: bool,
     quiet: bool,
 ) -> None:
-    """Code every comment in INPUT files (CSV, Excel, ODS, SPSS, Parquet, JSON) and every turn in transcripts (.vtt .srt .txt).
+    """Code every comment in INPUT files (CSV, Excel, ODS, SPSS, Parquet, JSON) and every turn in transcripts (.vtt .srt .txt .docx .json).
 
     Rows in = comments out + problems. Problems are listed with row, column and code: on the workbook's sheet
     "Problems", or beside other outputs in OUT.problems.jsonl.

@@ -12,11 +12,11 @@ from models.text import normalise
 from models.vocabulary import Comment, CommentId, Problem, RespondentId
 from nlp_service.ingest.answers import ClosedAnswers, join_answers, make_answers
 from nlp_service.ingest.days import find_days
-from nlp_service.ingest.formats import find_transcript, read_bytes, read_table
+from nlp_service.ingest.formats import find_workshop, read_bytes, read_table
 from nlp_service.ingest.mapping import ColumnMapping, choose_roles
 from nlp_service.ingest.roles import TEXT_NAMES, ColumnRole, Role, listed_columns
 from nlp_service.ingest.table import InputRefusedError, Row, Table
-from nlp_service.ingest.transcript import read_transcript
+from nlp_service.ingest.transcript import Transcript
 
 BLANK: Final = "blank_text"
 FACILITATOR: Final = "facilitator_turn"
@@ -76,9 +76,9 @@ def read_comments(
     parts: list[Reading] = []
     for path, prefix in zip(paths, _prefixes(paths), strict=True):
         data, extension = read_bytes(path), path.suffix.lower()
-        words = find_transcript(path.name, extension, data)
-        if words is not None:
-            parts.append(_read_workshop(path, prefix, words, facilitators, with_facilitators=with_facilitators))
+        workshop = find_workshop(path.name, extension, data, facilitators)
+        if workshop is not None:
+            parts.append(_read_workshop(path, prefix, workshop, with_facilitators=with_facilitators))
             continue
         table = read_table(path.name, extension, data, sheet)
         chosen, notes = choose_roles(table, text=text, id_column=id_column, mapping=mapping, roles=roles)
@@ -98,10 +98,7 @@ def _span(spans: Sequence[tuple[date, date] | None]) -> tuple[date, date] | None
     return (min(first for first, _ in found), max(last for _, last in found)) if found else None
 
 
-def _read_workshop(
-    path: Path, prefix: str, words: str, facilitators: Sequence[str], *, with_facilitators: bool
-) -> Reading:
-    transcript = read_transcript(path.name, path.suffix.lower(), words, facilitators=facilitators)
+def _read_workshop(path: Path, prefix: str, transcript: Transcript, *, with_facilitators: bool) -> Reading:
     comments: list[Comment] = []
     problems = list(transcript.problems)
     for turn in transcript.turns:

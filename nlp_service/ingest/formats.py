@@ -1,29 +1,32 @@
 """Files by their content: bytes in, a table or a transcript out. A name only settles what the bytes leave open.
 
-Told by their first bytes: Parquet, SPSS, zip (.xlsx, .ods), old Office files (.xls), WebVTT. JSON goes by its name, and all else that is text is delimited
+Told by their first bytes: Parquet, SPSS, zip (.xlsx, .ods, .docx), old Office files (.xls), WebVTT. JSON goes by its name, and all else that is text is delimited
 text, whatever its name. Heavy readers are imported when a file needs them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from models.vocabulary import Problem
 from nlp_service.ingest.csv_table import read_csv
 from nlp_service.ingest.encoding import decode, mend_mojibake
 from nlp_service.ingest.json_table import find_json, read_json
+from nlp_service.ingest.json_transcript import find_turns, read_turns
 from nlp_service.ingest.jsonl_table import read_jsonl
 from nlp_service.ingest.layouts import merge_headings
 from nlp_service.ingest.table import MAX_FILE_BYTES, InputNotFoundError, InputRefusedError, Table
 from nlp_service.ingest.transcript import EXTENSIONS as TIMED
-from nlp_service.ingest.transcript import looks_like_transcript
+from nlp_service.ingest.transcript import Transcript, looks_like_transcript, make_transcript, read_transcript
 from nlp_service.ingest.xlsx_table import read_xlsx
 
 _TEXT: Final = (".csv", ".tsv", ".tab", ".psv", ".txt")
 _WORKBOOKS: Final = (".xlsx", ".xlsm", ".xls", ".ods")
 _LINES: Final = (".jsonl", ".ndjson")
-EXTENSIONS: Final = (*_TEXT, *_LINES, ".json", *_WORKBOOKS, ".parquet", ".sav", ".zsav", *TIMED)
+EXTENSIONS: Final = (*_TEXT, *_LINES, ".json", *_WORKBOOKS, ".parquet", ".sav", ".zsav", *TIMED, ".docx")
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 _OLE: Final = b"\xd0\xcf\x11\xe0"
+_DOCX: Final = b"word/document.xml"
 _PARQUET: Final = b"PAR1"
 _SPSS: Final = (b"$FL2", b"$FL3")
 _PAGE: Final = (b"<!doctype", b"<html", b"<table", b"<?xml", b"<meta", b"<head")
@@ -60,7 +63,7 @@ def _reader(name: str, extension: str, data: bytes, sheet: str | None) -> Callab
             allowed=", ".join(EXTENSIONS) + ".",
             next_step="export the survey as CSV or XLSX.",
         )
-    if extension in (".parquet", ".sav", ".zsav", *_WORKBOOKS) and not _is_text(data):
+    if extension in (".parquet", ".sav", ".zsav", ".docx", *_WORKBOOKS) and not _is_text(data):
         raise InputRefusedError(
             "not_a_workbook",
             f"{name} is not what its name says.",
@@ -98,12 +101,33 @@ def _is_text(data: bytes) -> bool:
     return True
 
 
-def find_transcript(name: str, extension: str, data: bytes) -> str | None:
-    """Return the text of a file that is a transcript, or None."""
-    if extension not in (*TIMED, ".txt") and not data.startswith((b"WEBVTT", b"\xef\xbb\xbfWEBVTT")):
+def find_workshop(name: str, extension: str, data: bytes, facilitators: Sequence[str] = ()) -> Transcript | None:
+    """Return the turns in a file that is a transcript, or None.
+
+    Raises
+    ------
+    InputRefusedError
+        If it is a Word document that cannot be read, or in which nobody speaks.
+    """
+    problems: list[Problem] = []
+    if data.startswith(_ZIP) and _DOCX in data:
+        from nlp_service.ingest.docx_transcript import read_docx, read_said  # noqa: PLC0415 -- rarely needed
+
+        said = read_said(name, read_docx(name, data), problems)
+        return make_transcript(name, said, problems, facilitators)
+    if data.startswith((*_ZIP, _OLE)):
         return None
-    words, _ = decode(name, data)
-    return words if looks_like_transcript(extension, words) else None
+    if extension == ".json":
+        words, _ = decode(name, data)
+        turns = find_turns(find_json(name, words))
+        return (
+            None if turns is None else make_transcript(name, read_turns(name, turns, problems), problems, facilitators)
+        )
+    if extension in (*TIMED, ".txt") or data.removeprefix(b"\xef\xbb\xbf").startswith(b"WEBVTT"):
+        words, _ = decode(name, data)
+        if looks_like_transcript(extension, words):
+            return read_transcript(name, extension, words, facilitators=facilitators)
+    return None
 
 
 def read_bytes(path: Path) -> bytes:

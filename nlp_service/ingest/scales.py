@@ -91,6 +91,7 @@ _NEUTRAL: Final = re.compile(
     r"neutral|neither|neither [a-z ]{2,30} n?or [a-z ]{2,30}|no change|(?:about |stayed |much )?the same|undecided|mixed|no difference"
 )
 _CHANGE: Final = re.compile(r"(increased|decreased|improved|worsened) (a lot|a little|a bit|slightly|somewhat)")
+_OPENERS: Final = ("i ", "it ", "it's ", "they ", "has ", "have ", "is ", "am ", "feel ", "got ", "become ")
 _NUMBERED: Final = re.compile(r"([0-9]{1,2})(?:\s*[-.:)=\u2013\u2014]\s*|\s+\(?)(?=[^\s0-9])[^\n]{1,80}")
 _BELOW: Final = re.compile(
     r"(?:under|less than|below|up to|fewer than|younger than) \D{0,2}([0-9][0-9,]{0,9})\b[^0-9\n]{0,30}"
@@ -216,7 +217,8 @@ def _parse_pole(plain: str) -> tuple[str, float] | None:
     if change is not None:
         stem, sign = _STEMS[change[1]]
         return stem, sign * _INTENSITY[change[2]]
-    plain = plain.removeprefix("i ").removeprefix("feel ").removeprefix("am ")
+    for opener in _OPENERS:
+        plain = plain.removeprefix(opener)
     plain = (
         plain.removeprefix("a ")
         if plain.startswith(("a very", "a fairly", "a big", "a problem", "a slight"))

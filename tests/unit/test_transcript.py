@@ -10,7 +10,10 @@ import pytest
 
 from nlp_service.cli.main import run
 from nlp_service.ingest.comments import read_comments
+from nlp_service.ingest.formats import find_workshop
+from nlp_service.ingest.table import InputRefusedError
 from nlp_service.ingest.transcript import UNKNOWN, looks_like_transcript, read_transcript
+from tests import made_files
 
 SAMPLES = Path(__file__).parents[2] / "nlp_service" / "samples"
 NAMES = ("Maureen", "Desmond Clarke", "Participant 3", "Zoë", "Shanice (youth worker)", "O'Brien", "Speaker 7")
@@ -80,16 +83,99 @@ def otter(said: Said) -> str:
     return "\n\n".join(f"{s}  {i // 60}:{i % 60:02}\n{w} [inaudible]" for i, (s, w) in enumerate(said)) + "\n"
 
 
-@pytest.mark.parametrize(("write", "extension"), [(vtt_voices, ".vtt"), (vtt_colons, ".vtt"), (srt, ".srt"), (typed, ".txt"), (otter, ".txt")])  # fmt: skip
-def test_speakers_words_and_order_come_back(write: Callable[[Said], str], extension: str) -> None:
-    for seed in range(40):
+def times_first(said: Said) -> str:
+    return "\n".join(f"[0:{i // 60:02}:{i % 60:02}] {s}: {w}" for i, (s, w) in enumerate(said)) + "\n"
+
+
+def times_behind(said: Said) -> str:
+    return "\n\n".join(f"{s} (00:{i:02}): {w}" for i, (s, w) in enumerate(said)) + "\n"
+
+
+def word_teams(said: Said) -> bytes:
+    title = ["Meeting about the estate", "1 March 2026, 10:00AM", "Ruth started transcription"]
+    return made_files.docx(
+        [*title, *(f"{s}   {i // 60}:{i % 60:02}\n{w}" for i, (s, w) in enumerate(said)), "Ruth stopped transcription"]
+    )
+
+
+def word_teams_ranges(said: Said) -> bytes:
+    return made_files.docx([f"0:0:{i}.0 --> 0:0:{i + 1}.480\n{s}\n{w}" for i, (s, w) in enumerate(said)])
+
+
+def word_typed(said: Said) -> bytes:
+    return made_files.docx([f"{s}: {w}" for s, w in said])
+
+
+def word_table(said: Said) -> bytes:
+    return made_files.docx(["Notes of the workshop", ("Speaker", "What was said"), *said])
+
+
+def word_table_times(said: Said) -> bytes:
+    rows = [(f"00:{i:02}:00", s, w.replace(". ", ".\n", 1)) for i, (s, w) in enumerate(said)]
+    return made_files.docx([("Time", "Name", "Comment"), *rows])
+
+
+def json_turns(said: Said) -> str:
+    return json.dumps(
+        {"session": "w", "turns": [{"speaker": s, "start": i * 1.5, "text": w} for i, (s, w) in enumerate(said)]}
+    )
+
+
+def json_list(said: Said) -> str:
+    return json.dumps(
+        [{"start_ms": i, "participant": s, "utterance": w} for i, (s, w) in enumerate(said)], ensure_ascii=False
+    )
+
+
+STYLES = (
+    (vtt_voices, ".vtt", 0), (vtt_colons, ".vtt", 0), (srt, ".srt", 0), (typed, ".txt", 0), (otter, ".txt", 0), (times_first, ".txt", 0), (times_behind, ".txt", 0),
+    (word_teams, ".docx", 4), (word_teams_ranges, ".docx", 0), (word_typed, ".docx", 0), (word_table, ".docx", 2), (word_table_times, ".docx", 1), (json_turns, ".json", 0), (json_list, ".json", 0),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("write", "extension", "n_problems"), STYLES, ids=lambda v: getattr(v, "__name__", None))
+def test_speakers_words_and_order_come_back(
+    write: Callable[[Said], str | bytes], extension: str, n_problems: int
+) -> None:
+    for seed in range(20):  # 280 workshops in 14 styles
         said = workshop(random.Random(seed))
-        text = write(said)
-        assert looks_like_transcript(extension, text)
-        found = read_transcript("w", extension, text)
-        assert [(t.speaker, t.text) for t in found.turns] == joined(said)
+        made = write(said)
+        found = find_workshop(f"w{extension}", extension, made.encode() if isinstance(made, str) else made)
+        assert found is not None
+        assert [(t.speaker, " ".join(t.text.split())) for t in found.turns] == joined(said)
         assert [t.number for t in found.turns] == list(range(1, len(found.turns) + 1))
-        assert found.problems == ()
+        assert len(found.problems) == n_problems
+
+
+@pytest.mark.parametrize(
+    "write", [vtt_voices, srt, otter, times_first, word_teams, word_table_times, json_turns], ids=lambda w: w.__name__
+)
+def test_turns_begin_when_they_began(write: Callable[[Said], str | bytes]) -> None:
+    made = write([("Ann", "Hello there."), ("Ben", "Hello."), ("Ann", "Shall we start?"), ("Ben", "Yes.")])
+    extension = next(e for w, e, _ in STYLES if w is write)
+    found = find_workshop("w", extension, made.encode() if isinstance(made, str) else made)
+    assert found is not None
+    starts = [t.start_ms for t in found.turns]
+    assert None not in starts
+    assert starts == sorted(set(starts))  # type: ignore[type-var]
+
+
+def test_only_marks_are_dropped_and_words_in_brackets_stay() -> None:
+    text = "Ann: Too dark (inaudible) there [laughter and crosstalk] yes [00:12] (pause the cameras) [unclear words]\nBen: (music to my ears)\nAnn: [long pause]\n"
+    found = read_transcript("w", ".txt", text)
+    assert [t.text for t in found.turns] == ["Too dark there yes (pause the cameras)", "(music to my ears)"]
+
+
+def test_a_word_document_in_which_nobody_speaks_is_refused() -> None:
+    with pytest.raises(InputRefusedError, match="no_turns"):
+        find_workshop("w.docx", ".docx", made_files.docx(["Minutes of the meeting.", "It was noted that it is dark."]))
+
+
+def test_json_records_are_no_transcript() -> None:
+    rows = json.dumps([{"id": i, "speaker": f"s{i}", "text": "noise"} for i in range(9)])
+    assert find_workshop("w.json", ".json", rows.encode()) is None
+    assert find_workshop("w.json", ".json", b'[{"text": "a"}, 1]') is None
+    assert find_workshop("w.json", ".json", b"[[[") is None
 
 
 def test_the_sample_workshops_are_read() -> None:

@@ -28,3 +28,22 @@ class Settings(BaseSettings):
     """THEMES_BATCH_SIZE: texts that a process holds in memory at once; changes no coding."""
     small_cell: int = Field(default=5, ge=1, le=100)
     """THEMES_SMALL_CELL: counts under this are hidden in reports, with what would give them away."""
+
+    store: str = Field(default_factory=lambda: f"sqlite:///{Path.home() / '.local' / 'share' / 'themes' / 'themes.db'}")
+    """THEMES_STORE: where the service keeps batches: `sqlite:///FILE` or `postgresql://USER@HOST/NAME`."""
+    secret_file: Path = Field(default_factory=lambda: Path.home() / ".local" / "share" / "themes" / "secret")
+    """THEMES_SECRET_FILE: the secret that API keys are hashed with; made the first time."""
+    chunk_comments: int = Field(default=512, ge=1, le=100_000)
+    """THEMES_CHUNK_COMMENTS: comments of a batch that are coded and kept together; changes no coding."""
+    beat_s: float = Field(default=5.0, gt=0, le=600)
+    """THEMES_BEAT_S: seconds between a worker's heartbeats."""
+    silent_s: float = Field(default=30.0, gt=0, le=3600)
+    """THEMES_SILENT_S: a worker that has not been heard of for so many seconds is gone: others take its work."""
+    max_batch_bytes: int = Field(default=50_000_000, ge=1_000, le=300_000_000)
+    """THEMES_MAX_BATCH_BYTES: largest file that the service takes."""
+    max_batch_comments: int = Field(default=200_000, ge=1, le=1_000_000)
+    """THEMES_MAX_BATCH_COMMENTS: most comments in a batch."""
+    max_waiting_comments: int = Field(default=1_000_000, ge=1)
+    """THEMES_MAX_WAITING_COMMENTS: with more than these waiting to be coded, no batch is taken."""
+    requests_a_minute: int = Field(default=600, ge=1, le=1_000_000)
+    """THEMES_REQUESTS_A_MINUTE: requests that a key may make; callers without one share as many."""

@@ -23,7 +23,10 @@ THREE = Codebook("flat", "1", tuple(Theme(ThemeId(i), i.title(), f"About {i}.") 
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_registry_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> None:
-    os.environ["THEMES_REGISTRY"] = str(tmp_path_factory.mktemp("none") / "registry")
+    folder = tmp_path_factory.mktemp("none")
+    os.environ["THEMES_REGISTRY"] = str(folder / "registry")
+    os.environ["THEMES_STORE"] = f"sqlite:///{folder / 'themes.db'}"
+    os.environ["THEMES_SECRET_FILE"] = str(folder / "secret")
 
 
 @pytest.fixture(scope="session")

@@ -1,19 +1,27 @@
-"""Routes under `/v1` and `/health`: thin doors to `nlp_service.classify_texts`."""
+"""The service as an application: its routes, thin doors to the use cases, and its refusals."""
 
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final
 
-from fastapi import FastAPI, Request
+import anyio.to_thread
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.responses import JSONResponse, Response
 
-from models.vocabulary import CodedComment
-from nlp_service.api.problems import problem
-from nlp_service.classify_texts import MAX_TEXT_CHARS, MAX_TEXTS, BusyError, OtherModelError, TextClassifier
+from models.vocabulary import CodedComment, ThemesError
+from nlp_service.api import administration, batches
+from nlp_service.api.middleware import BodyLimit, HostCheck, RequestLog
+from nlp_service.api.permission import RateLimits, gate
+from nlp_service.api.problems import problem, problem_of
+from nlp_service.api.service import Service
+from nlp_service.classify_texts import MAX_TEXT_CHARS, MAX_TEXTS, TextClassifier
+from nlp_service.store.workers import live_workers
 
 MAX_BODY_BYTES: Final = 8_000_000
+THREADS: Final = 160
 _SHOWN_ERRORS: Final = 20
 _EXAMPLE: Final[dict[str, Any]] = {
     "texts": ["The street lights on our road have been out since May.", "More police on foot, please."]
@@ -87,10 +95,28 @@ class Health(BaseModel):
     status: str
 
 
-def make_app(classifier: TextClassifier) -> FastAPI:
-    """Return the service around a loaded model."""
-    app = FastAPI(title="Theme coding", version="1", docs_url=None, redoc_url=None)
-    app.add_middleware(BodyLimit, max_bytes=MAX_BODY_BYTES)
+class Ready(Health):
+    """The service can answer; with no worker, batches wait."""
+
+    n_workers: int
+
+
+def make_app(service: Service, *, write_log: Callable[[dict[str, str | int | float]], None] | None = None) -> FastAPI:
+    """Return the service as an application; `write_log` is given a line for each request."""
+    classifier = service.classifier
+    app = FastAPI(
+        title="Theme coding",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Depends(gate)],
+        lifespan=_lifespan,
+    )
+    app.state.service, app.state.rate_limits = service, RateLimits(service.settings.requests_a_minute)
+    app.add_middleware(BodyLimit, limit=lambda m, p: _most_bytes(service, m, p), streams=_is_upload)
+    app.add_middleware(HostCheck, is_local=service.is_local)
+    app.add_middleware(RequestLog, metrics=service.metrics, write=write_log)
 
     @app.post("/v1/classify", summary="Code a few texts", responses=_REFUSALS)
     def classify(given: ClassifyRequest) -> ClassifyResponse:
@@ -112,21 +138,43 @@ def make_app(classifier: TextClassifier) -> FastAPI:
         return CodebookOut(codebook=classifier.codebook.ref, model=classifier.model_id, themes=themes)
 
     @app.get("/health/live", summary="Is the process alive?")
-    def live() -> Health:
+    async def live() -> Health:
         """Return at once."""
         return Health(status="ok")
 
-    @app.get("/health/ready", summary="Is the model loaded?")
-    def ready() -> Health:
-        """Return once the model is loaded: the service starts to listen only then."""
-        return Health(status="ok")
+    @app.get("/health/ready", summary="Are the model and the store there?")
+    def ready() -> Ready:
+        """Return the number of live workers once the model is loaded, if the store answers; else a problem."""
+        n_workers = len(live_workers(service.database, silent_s=service.settings.silent_s))
+        return Ready(status="ok", n_workers=n_workers)
 
+    @app.get("/openapi.json", include_in_schema=False)
+    def description() -> JSONResponse:
+        """Return the description of all routes."""
+        return JSONResponse(app.openapi())
+
+    app.include_router(batches.router)
+    app.include_router(administration.router)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(OtherModelError, _other_model)
-    app.add_exception_handler(BusyError, _busy)
+    app.add_exception_handler(ThemesError, _refused)
     app.add_exception_handler(Exception, _bug)
     return app
+
+
+@asynccontextmanager
+async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    """Give more threads than callers may wait to be coded, so that they do not hold up anything else."""
+    anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+    yield
+
+
+def _is_upload(method: str, path: str) -> bool:
+    return method == "POST" and path == "/v1/batches"
+
+
+def _most_bytes(service: Service, method: str, path: str) -> int:
+    return service.settings.max_batch_bytes if _is_upload(method, path) else MAX_BODY_BYTES
 
 
 _REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
@@ -182,58 +230,10 @@ def _http(_request: Request, error: Exception) -> Response:
     )  # fmt: skip
 
 
-def _other_model(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, OtherModelError)  # noqa: S101 -- the handler is registered for it
-    return problem(409, error.code, error.found, allowed=error.allowed, next_step=error.next_step)
-
-
-def _busy(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, BusyError)  # noqa: S101 -- the handler is registered for it
-    return problem(
-        503, error.code, error.found, allowed=error.allowed, next_step=error.next_step, headers={"Retry-After": "1"}
-    )
+def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ThemesError)  # noqa: S101 -- the handler is registered for it
+    return problem_of(error)
 
 
 def _bug(_request: Request, error: Exception) -> Response:
     return problem(500, "bug", f"our fault: {type(error).__name__}.", next_step="report it; no text was kept.")
-
-
-class BodyLimit:
-    """Turns away a body over a limit, by its stated length or while it comes."""
-
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self._app, self._max = app, max_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 413."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        body = b""
-        stated = dict(scope["headers"]).get(b"content-length", b"0")
-        too_large = not stated.isdigit() or int(stated) > self._max
-        more = not too_large
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > self._max:
-                too_large, more = True, False
-        if too_large:
-            refusal = problem(
-                413, "too_large", "the body is too large.", allowed=f"{self._max} bytes.", next_step="send fewer texts."
-            )
-            await refusal(scope, receive, send)
-            return
-        sent = False
-
-        async def replay() -> Message:
-            nonlocal sent
-            if sent:
-                return await receive()
-            sent = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        await self._app(scope, replay, send)

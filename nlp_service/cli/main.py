@@ -17,12 +17,16 @@ from models.vocabulary import ThemesError
 from nlp_service.cli.code import code
 from nlp_service.cli.codebook import codebook
 from nlp_service.cli.inspect import inspect
+from nlp_service.cli.key import key
 from nlp_service.cli.model import model
 from nlp_service.cli.report import report
 from nlp_service.cli.serve import serve
 from nlp_service.cli.shares import shares
 from nlp_service.cli.training import evaluate, train
+from nlp_service.cli.worker import worker
 from nlp_service.ingest.table import InputNotFoundError
+from nlp_service.store.keys import KeyNotFoundError
+from nlp_service.store.values import BatchNotFoundError
 
 USAGE: Final = 2
 REFUSED: Final = 3
@@ -30,7 +34,7 @@ NOT_FOUND: Final = 4
 BUSY: Final = 5
 BUG: Final = 70
 STOPPED: Final = 130
-_NOT_FOUND_ERRORS: Final = (InputNotFoundError, ModelNotFoundError)
+_NOT_FOUND_ERRORS: Final = (InputNotFoundError, ModelNotFoundError, KeyNotFoundError, BatchNotFoundError)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -47,7 +51,7 @@ def themes() -> None:
     """
 
 
-for command in (code, inspect, codebook, model, train, evaluate, shares, report, serve):
+for command in (code, inspect, codebook, model, train, evaluate, shares, report, serve, worker, key):
     themes.add_command(command)
 
 

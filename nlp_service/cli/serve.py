@@ -1,6 +1,11 @@
 """`themes serve`: starts the scoring service."""
 
 import ipaddress
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Final
 
 import click
 
@@ -10,6 +15,9 @@ from nlp_service.classify_texts import TextClassifier
 from nlp_service.find_model import find_model
 from nlp_service.settings import Settings
 
+AGAIN_S: Final = 2.0
+"""Seconds before a worker that has ended is started again."""
+
 
 class ServeRefusedError(ThemesError):
     """The service cannot listen where it was asked to."""
@@ -18,11 +26,18 @@ class ServeRefusedError(ThemesError):
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at: this machine's own only.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option("--port", type=click.IntRange(1, 65_535), default=8765, show_default=True)
 @click.option("--model", metavar="ID_OR_DIR", help="Model to code with. [default: the published one, else starter]")
-def serve(host: str, port: int, model: str | None) -> None:
-    """Answer POST /v1/classify with themes for texts, until stopped.
+@click.option(
+    "--workers", type=click.IntRange(0, 64), default=1, show_default=True, help="Workers to start for batches."
+)
+@click.option("--quiet", is_flag=True, help="No line for each request on standard error.")
+def serve(host: str, port: int, model: str | None, workers: int, quiet: bool) -> None:
+    """Code texts and batches for other programs, until stopped.
+
+    The first time, a link is printed that makes the admin key. Until there is a key, this machine alone is listened to,
+    and may classify.
 
     \b
     Example:
@@ -32,18 +47,67 @@ def serve(host: str, port: int, model: str | None) -> None:
     import uvicorn  # noqa: PLC0415 -- what only a service needs
 
     from nlp_service.api.app import make_app  # noqa: PLC0415
+    from nlp_service.api.middleware import write_log_line  # noqa: PLC0415
+    from nlp_service.api.service import open_service  # noqa: PLC0415
+    from nlp_service.store.database import open_store  # noqa: PLC0415
+    from nlp_service.store.keys import KeyRing, read_secret  # noqa: PLC0415
 
-    if not _is_loopback(host):
+    settings, is_local = Settings(), _is_loopback(host)
+    keys = KeyRing(open_store(settings.store), read_secret(settings.secret_file))
+    if not is_local and not keys.has_keys():
         raise ServeRefusedError(
-            f"the service would be open to other machines at {host}.",
-            allowed="127.0.0.1, ::1 or localhost: it knows no keys yet.",
-            next_step="leave --host out, and put a proxy that checks its callers in front.",
+            f"the service would be open to other machines at {host}, and there is no key yet.",
+            allowed="127.0.0.1, ::1 or localhost until there is a key.",
+            next_step="make one with `themes key create --scope admin NAME`, or leave --host out.",
         )
-    settings = Settings()
     folder = find_model(settings.registry, model, default=settings.model)
     classifier = TextClassifier(load_model(str(folder), backend=Backend(settings.backend), encoder=settings.encoder))
-    click.echo(f"{classifier.model_id}, {classifier.codebook.ref}: http://{host}:{port}/v1/classify", err=True)
-    uvicorn.run(make_app(classifier), host=host, port=port, log_level="warning", access_log=False, server_header=False)
+    service = open_service(settings, classifier, is_local=is_local)
+    base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    click.echo(f"{classifier.model_id}, {classifier.codebook.ref}: {base}/v1/classify", err=True)
+    if not keys.has_keys():
+        click.echo(f"make the admin key, once: {base}/first-key?token={service.first_link.token}", err=True)
+    app = make_app(service, write_log=None if quiet else write_log_line)
+    supervisor = Supervisor(workers)
+    supervisor.start()
+    try:
+        uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)
+    finally:
+        supervisor.stop()
+        service.close()
+
+
+class Supervisor:
+    """Keeps a number of `themes worker` processes running."""
+
+    def __init__(self, n_workers: int) -> None:
+        self._n_workers, self._stop = n_workers, threading.Event()
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._threads = [threading.Thread(target=self._keep, daemon=True) for _ in range(n_workers)]
+
+    def start(self) -> None:
+        """Start them."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Stop them, each after the chunks that it has in hand."""
+        self._stop.set()
+        for process in self._processes:
+            process.terminate()
+        for thread in self._threads:
+            thread.join()
+
+    def _keep(self) -> None:
+        command = [str(Path(sys.executable).with_name("themes")), "worker", "--with-parent"]
+        while not self._stop.is_set():
+            process = subprocess.Popen(command)  # noqa: S603 -- our own command
+            self._processes.append(process)
+            if self._stop.is_set():
+                process.terminate()
+            process.wait()
+            self._processes.remove(process)
+            self._stop.wait(AGAIN_S)
 
 
 def _is_loopback(host: str) -> bool:

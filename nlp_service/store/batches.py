@@ -186,6 +186,14 @@ def n_waiting_comments(database: Database) -> int:
     return int(n or 0)
 
 
+def n_stored_comments(database: Database, batch: BatchId) -> int:
+    """Return the number of comments of a batch that are not erased."""
+    with database.read() as connection:
+        return connection.execute(
+            select(func.count()).select_from(tables.comments).where(tables.comments.c.batch == batch)
+        ).scalar_one()
+
+
 def run_codebook(database: Database, run: RunId) -> Codebook:
     """Return the codebook that a run was coded with, as it was then."""
     with database.read() as connection:

@@ -59,35 +59,16 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Yield a connection that sees one state of the database."""
-        with self._said_plainly(), self.engine.connect() as connection, connection.begin():
+        with said_plainly(), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Yield a connection whose changes are kept together when the block ends well, and not at all otherwise."""
-        with self._said_plainly(), self.engine.connect() as connection:
+        with said_plainly(), self.engine.connect() as connection:
             connection = connection.execution_options(writes=True)
             with connection.begin():
                 yield connection
-
-    @contextmanager
-    def _said_plainly(self) -> Iterator[None]:
-        try:
-            yield
-        except OperationalError as error:
-            raise StoreGoneError(
-                f"the database does not answer ({type(error.orig).__name__}).",
-                allowed="a database that answers and has room.",
-                next_step="start it again or make room; work goes on by itself then.",
-            ) from None
-        except DBAPIError as error:
-            if not error.connection_invalidated:
-                raise
-            raise StoreGoneError(
-                "the connection to the database was lost.",
-                allowed="a database that answers.",
-                next_step="start it again; work goes on by itself then.",
-            ) from None
 
     def clock(self) -> ColumnElement[float]:
         """Return the expression for the database's own clock, in seconds since 1970."""
@@ -98,6 +79,27 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+@contextmanager
+def said_plainly() -> Iterator[None]:
+    """Raise StoreGoneError where the database does not answer or has no room."""
+    try:
+        yield
+    except OperationalError as error:
+        raise StoreGoneError(
+            f"the database does not answer ({type(error.orig).__name__}).",
+            allowed="a database that answers and has room.",
+            next_step="start it again or make room; work goes on by itself then.",
+        ) from None
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        raise StoreGoneError(
+            "the connection to the database was lost.",
+            allowed="a database that answers.",
+            next_step="start it again; work goes on by itself then.",
+        ) from None
 
 
 def insert_new(connection: Connection, table: Table) -> Any:

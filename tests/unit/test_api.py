@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from starlette.testclient import TestClient
 
 from models.model import load_model
 from nlp_service.api.app import MAX_BODY_BYTES, make_app
+from nlp_service.api.service import open_service
 from nlp_service.classify_texts import MAX_TEXT_CHARS, MAX_TEXTS, BusyError, TextClassifier
 from nlp_service.cli.main import run
+from nlp_service.settings import Settings
 
 SECRET = "Harpist's umbrella"
 TEXTS = ["Lamps are out. Music at night 😀.", "My bike was taken", "x", " \n "]
@@ -23,9 +26,18 @@ def classifier(small_model: Path) -> TextClassifier:
     return TextClassifier(load_model(str(small_model)))
 
 
+@contextmanager
+def served(classifier: TextClassifier, folder: Path) -> Iterator[TestClient]:
+    settings = Settings(store=f"sqlite:///{folder / 'themes.db'}", secret_file=folder / "secret")
+    service = open_service(settings, classifier)
+    with TestClient(make_app(service), raise_server_exceptions=False) as client:
+        yield client
+    service.close()
+
+
 @pytest.fixture(scope="module")
-def client(classifier: TextClassifier) -> Iterator[TestClient]:
-    with TestClient(make_app(classifier), raise_server_exceptions=False) as client:
+def client(classifier: TextClassifier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    with served(classifier, tmp_path_factory.mktemp("service")) as client:
         yield client
 
 
@@ -101,7 +113,8 @@ def test_the_versions_in_service_may_be_asked_for(client: TestClient, classifier
         assert client.post("/v1/classify", json=body).status_code == 200
     themes = client.get("/v1/codebook").json()["themes"]
     assert [t["id"] for t in themes] == [t.id for t in classifier.codebook.themes]
-    assert client.get("/health/live").json() == client.get("/health/ready").json() == {"status": "ok"}
+    assert client.get("/health/live").json() == {"status": "ok"}
+    assert client.get("/health/ready").json() == {"status": "ok", "n_workers": 0}
 
 
 def test_callers_at_once_each_get_their_own_answer(client: TestClient) -> None:
@@ -112,7 +125,7 @@ def test_callers_at_once_each_get_their_own_answer(client: TestClient) -> None:
     assert together == alone
 
 
-def test_too_many_callers_are_turned_away_with_a_time_to_come_back(small_model: Path) -> None:
+def test_too_many_callers_are_turned_away_with_a_time_to_come_back(small_model: Path, tmp_path: Path) -> None:
     classifier = TextClassifier(load_model(str(small_model)), max_waiting=1)
     inside, go_on = threading.Event(), threading.Event()
     code_texts = classifier._classifier.code_texts
@@ -131,21 +144,21 @@ def test_too_many_callers_are_turned_away_with_a_time_to_come_back(small_model: 
             pass
         with pytest.raises(BusyError):
             classifier.classify(["c"])
-        with TestClient(make_app(classifier)) as client:
+        with served(classifier, tmp_path) as client:
             refused = client.post("/v1/classify", json={"texts": ["d"]})
         assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (503, "busy", "1")
         go_on.set()
         assert len(first.result(20)) == len(second.result(20)) == 1
 
 
-def test_a_bug_says_nothing_of_the_text(small_model: Path) -> None:
+def test_a_bug_says_nothing_of_the_text(small_model: Path, tmp_path: Path) -> None:
     classifier = TextClassifier(load_model(str(small_model)))
 
     def broken(_texts: list[str]) -> Any:
         raise RuntimeError(SECRET)
 
     classifier._classifier.code_texts = broken  # type: ignore[method-assign,assignment]
-    with TestClient(make_app(classifier), raise_server_exceptions=False) as client:
+    with served(classifier, tmp_path) as client:
         answer = client.post("/v1/classify", json={"texts": [SECRET]})
     assert (answer.status_code, answer.json()["code"]) == (500, "bug")
     assert SECRET not in answer.text

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from nlp_service.api.permission import ACCESS
 from nlp_service.settings import Settings
 from tests.broken_files import BROKEN, ROW_BY_ROW
 
@@ -45,3 +46,12 @@ def test_every_make_target_in_the_readme_exists() -> None:
     named = set(re.findall(r"`make ([a-z-]+)`", README))
     assert named <= targets
     assert {"demo", "test"} <= targets
+
+
+def test_every_route_is_in_the_how_to() -> None:
+    page = (ROOT / "docs" / "how-to" / "call-the-service.md").read_text(encoding="utf-8")
+    page += (ROOT / "docs" / "how-to" / "run-the-service.md").read_text(encoding="utf-8")
+    ends = {
+        path.replace("{respondent:path}", "{respondent}").replace("/v1/batches/{batch}/", "…/") for _, path in ACCESS
+    }
+    assert [e for e in sorted(ends) if e not in page and e != "/first-key"] == []

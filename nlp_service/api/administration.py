@@ -1,0 +1,248 @@
+"""Routes of those who run the service: keys, the audit log, erasure, models, metrics."""
+
+import html
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Form, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import HTMLResponse, Response
+
+from models.artefact import STARTER, read_artefact
+from models.registry import read_registry, roll_back
+from nlp_service.api.metrics import MEDIA_TYPE
+from nlp_service.api.permission import TheCaller, TheService
+from nlp_service.api.problems import ForbiddenError
+from nlp_service.erase_respondent import erase_respondent
+from nlp_service.store.audit import add_entry, read_entries
+from nlp_service.store.batches import n_waiting_comments, open_runs
+from nlp_service.store.keys import Key, KeyNotFoundError, Scope
+from nlp_service.store.values import RunState
+from nlp_service.store.workers import live_workers
+
+router: Final = APIRouter()
+
+
+class KeyRequest(BaseModel):
+    """A key to be made."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"name": "survey tool", "scopes": ["submit"], "days": 365}]}
+    )
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=5)]
+    consultation: Annotated[str | None, Field(min_length=1, max_length=200)] = None
+    days: Annotated[int | None, Field(ge=1, le=3650, description="How long it is valid; for ever if left out.")] = None
+
+
+class KeyOut(BaseModel):
+    """A key without its text."""
+
+    id: str
+    name: str
+    scopes: list[Scope]
+    consultation: str | None
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class NewKeyOut(KeyOut):
+    """A key with its text, which is shown this once."""
+
+    key: str
+
+
+class KeysOut(BaseModel):
+    """All keys that the caller may see."""
+
+    keys: list[KeyOut]
+
+
+class AuditOut(BaseModel):
+    """The latest entries, newest first."""
+
+    entries: list[dict[str, Any]]
+
+
+class ErasedOut(BaseModel):
+    """What was erased."""
+
+    n_comments: int
+    batches: list[str]
+
+
+class ModelOut(BaseModel):
+    """A model that can be asked for."""
+
+    model: str
+    codebook: str
+    status: str
+    is_published: bool
+
+
+class ModelsOut(BaseModel):
+    """The models of the registry, and the starter."""
+
+    models: list[ModelOut]
+
+
+class CodebooksOut(BaseModel):
+    """Codebooks by id, each with the model that codes with it."""
+
+    codebooks: dict[str, str]
+
+
+class RollbackRequest(BaseModel):
+    """Why to go back."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[str, Field(max_length=500)] = ""
+
+
+@router.post("/v1/keys", status_code=201, summary="Make a key")
+def make_key(given: KeyRequest, service: TheService, caller: TheCaller) -> NewKeyOut:
+    """Make a key and return its text, which cannot be shown again."""
+    where = caller.narrowed(given.consultation)
+    lifetime = None if given.days is None else timedelta(days=given.days)
+    key, text = service.keys.make_key(given.name, given.scopes, actor=caller.id, consultation=where, lifetime=lifetime)
+    return NewKeyOut(**_key(key).model_dump(), key=text)
+
+
+@router.get("/v1/keys", summary="Keys")
+def keys(service: TheService, caller: TheCaller) -> KeysOut:
+    """Return keys without their text; an admin of one consultation sees its keys alone."""
+    seen = [k for k in service.keys.list_keys() if caller.consultation in (None, k.consultation)]
+    return KeysOut(keys=[_key(k) for k in seen])
+
+
+@router.delete("/v1/keys/{key}", summary="Revoke a key")
+def revoke_key(key: str, service: TheService, caller: TheCaller) -> KeyOut:
+    """Revoke a key; it opens nothing from now on."""
+    if not any(k.id == key and caller.consultation in (None, k.consultation) for k in service.keys.list_keys()):
+        raise KeyNotFoundError("there is no key of that id.", allowed="the id of a key.", next_step="list the keys.")
+    return _key(service.keys.revoke(key, actor=caller.id))
+
+
+@router.get("/v1/audit", summary="Who did what, when")
+def audit(service: TheService, _caller: TheCaller, limit: Annotated[int, Query(ge=1, le=1_000)] = 100) -> AuditOut:
+    """Return the latest entries of the audit log."""
+    found = read_entries(service.database, limit=limit)
+    return AuditOut(
+        entries=[
+            {"at": e.at.isoformat(), "actor": e.actor, "did": e.did, "subject": e.subject, "details": e.details}
+            for e in found
+        ]
+    )
+
+
+@router.delete("/v1/respondents/{respondent:path}", summary="Erase a respondent")
+def erase(
+    respondent: str,
+    service: TheService,
+    caller: TheCaller,
+    consultation: Annotated[str | None, Query(min_length=1, max_length=200)] = None,
+) -> ErasedOut:
+    """Erase all comments of a respondent with their codings, in one consultation or in all that the key opens."""
+    done = erase_respondent(service.database, respondent, consultation=caller.narrowed(consultation), actor=caller.id)
+    return ErasedOut(n_comments=done.n_comments, batches=list(done.batches))
+
+
+@router.get("/v1/models", summary="Models")
+def models(service: TheService, _caller: TheCaller) -> ModelsOut:
+    """Return the models that a batch can be coded with."""
+    registry = read_registry(service.settings.registry)
+    starter = read_artefact(STARTER)
+    found = [
+        ModelOut(
+            model=str(e.model),
+            codebook=f"{e.codebook_id}@{e.codebook_version}",
+            status=e.status,
+            is_published=registry.find_published(e.codebook_id) == e.model,
+        )
+        for e in registry.entries
+    ]
+    ours = ModelOut(
+        model=str(starter.model_id),
+        codebook=starter.codebook.ref,
+        status="starter",
+        is_published=registry.find_published(starter.codebook.id) is None,
+    )
+    return ModelsOut(models=[ours, *found])
+
+
+@router.get("/v1/codebooks", summary="Codebooks")
+def codebooks(service: TheService, _caller: TheCaller) -> CodebooksOut:
+    """Return each codebook with the model that codes with it now."""
+    registry = read_registry(service.settings.registry)
+    starter = read_artefact(STARTER)
+    found = {starter.codebook.id: str(starter.model_id)}
+    found |= {codebook: str(stack[-1]) for codebook, stack in registry.published.items() if stack}
+    return CodebooksOut(codebooks=found)
+
+
+@router.post("/v1/codebooks/{codebook}/rollback", summary="Go back to the model before")
+def rollback(codebook: str, given: RollbackRequest, service: TheService, caller: TheCaller) -> CodebooksOut:
+    """Let the model that coded before code again; batches that are being coded are left alone."""
+    if caller.consultation is not None:
+        raise ForbiddenError(
+            "the key belongs to one consultation, and a model codes them all.",
+            allowed="a key without a consultation.",
+            next_step="ask for one.",
+        )
+    registry = roll_back(service.settings.registry, codebook, at=datetime.now(UTC), reason=given.reason)
+    with service.database.write() as connection:
+        add_entry(connection, caller.id, "model.rollback", codebook)
+    return CodebooksOut(codebooks={c: str(s[-1]) for c, s in registry.published.items() if s})
+
+
+@router.get("/metrics", summary="For Prometheus", response_class=Response)
+def metrics(service: TheService, _caller: TheCaller) -> Response:
+    """Return counts and times by route, and the state of the queue."""
+    runs = Counter({RunState.QUEUED.value: 0, RunState.CODING.value: 0})
+    runs.update(r.state.value for r in open_runs(service.database))
+    n_workers = len(live_workers(service.database, silent_s=service.settings.silent_s))
+    page = service.metrics.page(n_waiting=n_waiting_comments(service.database), runs=dict(runs), n_workers=n_workers)
+    return Response(page, media_type=MEDIA_TYPE)
+
+
+@router.get("/first-key", include_in_schema=False, response_class=HTMLResponse)
+def first_key(service: TheService, token: str = "") -> HTMLResponse:
+    """Return the page with the button that makes the first admin key."""
+    if not service.first_link.fits(token):
+        return _page("This link does not open any more", "<p>It opens once. Make a key with <code>themes key create</code>.</p>", 403)  # fmt: skip
+    form = (
+        '<form method="post" action="/first-key"><input type="hidden" name="token" '
+        f'value="{html.escape(token, quote=True)}"><button>Make the admin key</button></form>'
+    )
+    return _page("Make the first key", f"<p>The key may do everything. It is shown once.</p>{form}", 200)
+
+
+@router.post("/first-key", include_in_schema=False, response_class=HTMLResponse)
+def make_first_key(service: TheService, token: Annotated[str, Form(max_length=200)] = "") -> HTMLResponse:
+    """Make the first admin key and show it."""
+    if not service.first_link.use(token):
+        return _page("This link does not open any more", "<p>It opens once. Make a key with <code>themes key create</code>.</p>", 403)  # fmt: skip
+    _, text = service.keys.make_key("first admin", [Scope.ADMIN], actor="first-link")
+    return _page("The admin key", f"<p>Keep it safe; it is not shown again.</p><pre>{text}</pre>", 201)
+
+
+def _page(title: str, body: str, status: int) -> HTMLResponse:
+    policy = "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    content = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title></head><body><main><h1>{title}</h1>{body}</main></body></html>'
+    return HTMLResponse(content, status, {"Content-Security-Policy": policy})
+
+
+def _key(key: Key) -> KeyOut:
+    return KeyOut(
+        id=key.id,
+        name=key.name,
+        scopes=sorted(key.scopes),
+        consultation=key.consultation,
+        created_at=key.created_at,
+        expires_at=key.expires_at,
+        revoked_at=key.revoked_at,
+    )

@@ -1,0 +1,159 @@
+"""Around every request: a request id, a line in the log, the Host header and the size of the body checked."""
+
+import json
+import re
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from nlp_service.api.metrics import Metrics
+from nlp_service.api.problems import TooLargeError, WrongHostError, problem_of
+
+LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]", "testserver"})
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_UNKNOWN: Final = "(none)"
+_SAFE: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+)
+
+
+def write_log_line(fields: dict[str, str | int | float]) -> None:
+    """Write a line of JSON to standard error."""
+    sys.stderr.write(json.dumps(fields) + "\n")
+
+
+class RequestLog:
+    """Gives each request an id, counts it, and writes one line: route and status, never a path, a query or a body."""
+
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, write: Callable[[dict[str, str | int | float]], None] | None
+    ) -> None:
+        self._app, self._metrics, self._write = app, metrics, write
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        sent = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+        request_id = sent if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(8)
+        began, status = time.perf_counter(), 500
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                there = {name for name, _ in message["headers"]}
+                more = [(n, v) for n, v in _SAFE if n not in there]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *more]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        finally:
+            seconds = time.perf_counter() - began
+            route = getattr(scope.get("route"), "path", _UNKNOWN)
+            method = scope["method"] if route != _UNKNOWN else _UNKNOWN
+            self._metrics.count(method, route, status, seconds)
+            if self._write is not None:
+                caller = getattr(scope.get("state", {}).get("caller"), "id", "")
+                self._write(
+                    {
+                        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                        "request_id": request_id,
+                        "method": method,
+                        "route": route,
+                        "status": status,
+                        "ms": round(1000 * seconds, 1),
+                        "caller": caller,
+                    }
+                )
+
+
+class HostCheck:
+    """Turns away requests that name another machine, where the service is for this machine alone."""
+
+    def __init__(self, app: ASGIApp, *, is_local: bool) -> None:
+        self._app, self._is_local = app, is_local
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 421."""
+        if scope["type"] == "http" and self._is_local:
+            hosts = [v.decode("latin-1") for n, v in scope["headers"] if n == b"host"]
+            if len(hosts) != 1 or re.sub(r":\d{1,5}$", "", hosts[0].lower()) not in LOCAL_HOSTS:
+                error = WrongHostError(
+                    "the Host header names another machine.",
+                    allowed="localhost, 127.0.0.1 or [::1].",
+                    next_step="call the service by its own address.",
+                )
+                await problem_of(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+class BodyLimit:
+    """Turns away a body over a limit, by its stated length or while it comes.
+
+    Parameters
+    ----------
+    limit
+        The most bytes for a method and path.
+    streams
+        Whether the body of a method and path is passed on as it comes; all others are read whole first.
+    """
+
+    def __init__(self, app: ASGIApp, limit: Callable[[str, str], int], streams: Callable[[str, str], bool]) -> None:
+        self._app, self._limit, self._streams = app, limit, streams
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 413."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        most = self._limit(scope["method"], scope["path"])
+        refusal = TooLargeError("the body is too large.", allowed=f"{most} bytes.", next_step="send less at a time.")
+        stated = dict(scope["headers"]).get(b"content-length", b"0")
+        if not stated.isdigit() or int(stated) > most:
+            await problem_of(refusal)(scope, receive, send)
+            return
+        n_bytes = 0
+
+        async def counted() -> Message:
+            nonlocal n_bytes
+            message = await receive()
+            n_bytes += len(message.get("body", b""))
+            if n_bytes > most:
+                raise refusal
+            return message
+
+        if self._streams(scope["method"], scope["path"]):
+            await self._app(scope, counted, send)
+            return
+        body, more = b"", True
+        while more:
+            try:
+                message = await counted()
+            except TooLargeError:
+                await problem_of(refusal)(scope, receive, send)
+                return
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        sent = False
+
+        async def replay() -> Message:
+            nonlocal sent
+            if sent:
+                return await receive()
+            sent = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._app(scope, replay, send)

@@ -1,0 +1,87 @@
+"""A file that comes with a request, written to a folder of its own as it comes."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+
+from nlp_service.api.problems import BadUploadError
+
+MAX_NAME_CHARS: Final = 150
+_PIECE_BYTES: Final = 1_000_000
+_RAW: Final = {
+    "application/x-ndjson": "batch.jsonl",
+    "application/jsonl": "batch.jsonl",
+    "text/csv": "batch.csv",
+    "text/tab-separated-values": "batch.tsv",
+    "text/vtt": "batch.vtt",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "batch.xlsx",
+}
+MEDIA_TYPES: Final = ("multipart/form-data", *_RAW)
+
+
+@asynccontextmanager
+async def received_file(request: Request, name: str | None) -> AsyncIterator[Path]:
+    """Yield the file that a request holds: the part `file` of a form, or the body itself; it is gone afterwards.
+
+    Raises
+    ------
+    BadUploadError
+        If there is no such part, or the media type is none that is read.
+    """
+    with TemporaryDirectory(prefix="themes-upload-") as folder:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind == "multipart/form-data":
+            yield await _form_file(request, Path(folder), name)
+        elif kind in _RAW:
+            path = Path(folder) / safe_name(name or _RAW[kind], _RAW[kind])
+            with path.open("wb") as file:
+                async for piece in request.stream():
+                    await run_in_threadpool(file.write, piece)
+            yield path
+        else:
+            raise BadUploadError(
+                "the body is of no media type that can be read.",
+                allowed=", ".join(MEDIA_TYPES) + ".",
+                next_step="send the file as the part `file` of a form.",
+            )
+
+
+async def _form_file(request: Request, folder: Path, name: str | None) -> Path:
+    try:
+        async with request.form(max_files=1, max_fields=0) as form:
+            upload = form.get("file")
+            if not isinstance(upload, UploadFile):
+                raise BadUploadError(
+                    "the form has no part `file` with a file name.",
+                    allowed="one part `file`.",
+                    next_step="send the file as that part.",
+                )
+            path = folder / safe_name(name or upload.filename or "", "batch.csv")
+            with path.open("wb") as file:
+                while piece := await upload.read(_PIECE_BYTES):
+                    await run_in_threadpool(file.write, piece)
+            return path
+    except HTTPException as error:
+        raise BadUploadError(
+            "the form cannot be read.",
+            allowed="one part `file` and nothing else.",
+            next_step="send the other fields in the query.",
+        ) from error
+
+
+def safe_name(name: str, default: str) -> str:
+    """Return the last part of a name, without what a file system or a log could trip over."""
+    last = PurePosixPath(PureWindowsPath(name).name).name
+    last = re.sub(r"[\x00-\x1f\x7f/\\:]|[\ud800-\udfff]", "_", last).strip()
+    while len(last.encode()) > MAX_NAME_CHARS:
+        stem, dot, extension = last.rpartition(".")
+        last = (stem[: len(stem) // 2] + dot + extension[:10]) if stem else last[: len(last) // 2]
+    return default if last in ("", ".", "..") else last

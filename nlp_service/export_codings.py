@@ -1,0 +1,71 @@
+"""The use case: what a run said, as the files that `themes code` writes."""
+
+from pathlib import Path
+from typing import Final
+
+from models.vocabulary import CodedComment, Comment, ThemesError
+from nlp_service.report.codings_file import write_csv, write_jsonl, write_parquet
+from nlp_service.report.run import Run, count_themes
+from nlp_service.report.workbook import write_workbook
+from nlp_service.store.batches import read_codings, read_problems, run_codebook
+from nlp_service.store.database import Database
+from nlp_service.store.values import BatchRecord, RunState
+
+FORMATS: Final = ("jsonl", "csv", "xlsx", "parquet")
+
+
+class NotDoneError(ThemesError):
+    """The batch is not coded to its end, so there is no whole file of its codings."""
+
+    code = "not_done"
+
+
+def export_codings(database: Database, batch: BatchRecord, kind: str, path: Path) -> None:
+    """Write the codings of a batch's latest run; JSONL, CSV and Parquet byte for byte as `themes code` writes them.
+
+    Raises
+    ------
+    NotDoneError
+        If the run is not done.
+    """
+    run = batch.run
+    if run.state is not RunState.DONE:
+        raise NotDoneError(
+            f"the batch is {run.state.value}: {run.n_done} of {batch.n_comments} comments are done.",
+            allowed="a batch that is done.",
+            next_step="wait for it, or read the codings that are there as JSON pages.",
+        )
+    codebook = run_codebook(database, run.id)
+    pairs: list[tuple[Comment, CodedComment]] = [(c, k) for _, c, k in read_codings(database, run, codebook)]
+    if kind == "jsonl":
+        write_jsonl(path, pairs)
+    elif kind == "csv":
+        write_csv(path, pairs, codebook)
+    elif kind == "parquet":
+        write_parquet(path, pairs, codebook)
+    else:
+        write_workbook(path, pairs, run_story(database, batch, pairs))
+
+
+def run_story(database: Database, batch: BatchRecord, pairs: list[tuple[Comment, CodedComment]]) -> Run:
+    """Return what the latest run of a batch was, as reports tell it."""
+    run = batch.run
+    codebook = run_codebook(database, run.id)
+    began, ended = run.started_at or run.created_at, run.ended_at or run.created_at
+    return Run(
+        inputs=batch.inputs,
+        n_rows=batch.n_rows,
+        n_comments=len(pairs),
+        n_distinct=len({c.text for c, _ in pairs}),
+        problems=read_problems(database, batch.id, run.id),
+        notes=batch.notes,
+        model=run.model,
+        model_version=run.model_version,
+        codebook=codebook,
+        encoder=run.encoder,
+        backend=run.backend,
+        service_version=run.service_version,
+        started_at=began,
+        seconds=(ended - began).total_seconds(),
+        counts=count_themes(codebook, [k for _, k in pairs]),
+    )

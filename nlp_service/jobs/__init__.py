@@ -1,0 +1,1 @@
+"""Batches that get coded whatever happens to the machine: workers, their heartbeat, and the queue between them and the service."""

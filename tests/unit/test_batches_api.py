@@ -1,0 +1,317 @@
+"""Batches over HTTP: handed in once, watched, read in every format, coded again, stopped, deleted, erased."""
+
+import io
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from openpyxl import load_workbook
+from starlette.testclient import TestClient
+
+from models.model import Backend
+from nlp_service.api.batches import FORMATS, negotiated
+from nlp_service.api.problems import NotAcceptableError
+from nlp_service.api.service import Service
+from nlp_service.api.uploads import safe_name
+from nlp_service.code_batch import CodeRequest, code_batch
+from nlp_service.coding_pool import ModelChoice
+from nlp_service.store.keys import Scope
+from tests.postgresql import Server
+from tests.service_parts import POISON, code_run, key_of, serving
+
+CSV = "id,text\n" + "".join(f"c{i},Lamp {i} is out 😀 and music too.\n" for i in range(9)) + "c9,\n"
+Parts = tuple[TestClient, Service, dict[str, str]]
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def parts(request: pytest.FixtureRequest, small_model: Path, tmp_path: Path) -> Iterator[Parts]:
+    store = "" if request.param == "sqlite" else request.getfixturevalue("postgresql").new_database()
+    with serving(small_model, tmp_path, store=store) as (client, service):
+        yield client, service, key_of(service, Scope.SUBMIT)
+
+
+@pytest.fixture
+def local(small_model: Path, tmp_path: Path) -> Iterator[Parts]:
+    with serving(small_model, tmp_path, max_batch_bytes=5_000, max_batch_comments=20, max_waiting_comments=30) as (client, service):  # fmt: skip
+        yield client, service, key_of(service, Scope.SUBMIT)
+
+
+def send(client: TestClient, headers: dict[str, str], content: str | bytes = CSV, name: str = "in.csv", **more: Any) -> Any:  # fmt: skip
+    return client.post("/v1/batches", headers=headers, files={"file": (name, content)}, **more)
+
+
+def test_a_file_handed_in_is_coded_and_reads_as_the_command_line_writes_it(
+    parts: Parts, tmp_path: Path, small_model: Path
+) -> None:
+    client, service, key = parts
+    answer = send(client, key)
+    assert answer.status_code == 202, answer.text
+    batch = answer.json()
+    url = answer.headers["location"]
+    assert (batch["n_rows"], batch["n_comments"], batch["n_problems"]) == (10, 9, 1)
+    assert (batch["run"]["state"], batch["inputs"], batch["consultation"]) == ("queued", ["in.csv"], "default")
+    assert client.get(f"{url}/codings", headers=key).json() == {"codings": [], "next_after": None}
+    early = client.get(f"{url}/codings", headers={**key, "accept": "text/csv"})
+    assert (early.status_code, early.json()["code"]) == (409, "not_done")
+    code_run(service, batch["run"]["id"])
+    done = client.get(url, headers=key).json()
+    assert (done["run"]["state"], done["run"]["n_done"], len(done["runs"])) == ("done", 9, 1)
+
+    (tmp_path / "in.csv").write_text(CSV)
+    choice = ModelChoice(str(small_model), Backend.FAST, None, 64)
+    for kind, extension in FORMATS.items():
+        out = tmp_path / f"out.{extension}"
+        code_batch(CodeRequest((tmp_path / "in.csv",), out, choice), start=lambda _n: nullcontext(lambda _done: None))
+        got = client.get(f"{url}/codings", headers={**key, "accept": kind})
+        assert got.status_code == 200, got.text
+        assert got.headers["content-type"].startswith(kind)
+        if extension == "xlsx":
+            sheets = [load_workbook(io.BytesIO(b))["Comments"].iter_rows(values_only=True) for b in (got.content, out.read_bytes())]  # fmt: skip
+            assert list(sheets[0]) == list(sheets[1])
+        else:
+            assert got.content == out.read_bytes(), kind
+    assert len(pq.read_table(io.BytesIO(got.content))) == 9
+
+    lines, after = [], -1
+    while after is not None:
+        page = client.get(f"{url}/codings", headers=key, params={"after": after, "limit": 4}).json()
+        lines += page["codings"]
+        after = page["next_after"]
+    assert lines == [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    problems = client.get(f"{url}/problems", headers=key).json()["problems"]
+    assert [(p["code"], p["row"]) for p in problems] == [("blank_text", 11)]
+
+
+def test_lines_of_json_are_taken_as_the_body(parts: Parts) -> None:
+    client, _, key = parts
+    body = '{"id": "a", "text": "lamp"}\n{"id": "b", "text": "x\\u0000y"}\n'
+    answer = client.post("/v1/batches", headers={**key, "content-type": "application/x-ndjson"}, content=body)
+    assert (answer.status_code, answer.json()["n_comments"]) == (202, 2), answer.text
+
+
+def test_events_tell_of_progress_until_the_end(parts: Parts) -> None:
+    client, service, key = parts
+    batch = send(client, key).json()
+    thread = threading.Thread(target=code_run, args=(service, batch["run"]["id"]))
+    thread.start()
+    with client.stream("GET", f"/v1/batches/{batch['id']}/events", headers=key) as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        text = "".join(stream.iter_text())
+    thread.join()
+    events = [e.split("\ndata: ") for e in text.strip().split("\n\n")]
+    last = json.loads(events[-1][1])
+    assert (events[-1][0], last["state"], last["n_done"], last["n_comments"]) == ("event: end", "done", 9, 9)
+
+
+def test_a_comment_that_stops_the_model_is_a_problem_and_the_others_are_coded(parts: Parts) -> None:
+    client, service, key = parts
+    batch = send(client, key, f"id,text\na,lamp\nb,{POISON}\nc,music\nd,bike\ne,noise\n").json()
+    code_run(service, batch["run"]["id"])
+    url = f"/v1/batches/{batch['id']}"
+    run = client.get(url, headers=key).json()["run"]
+    assert (run["state"], run["n_done"], run["n_problems"]) == ("done", 5, 1)
+    coded = client.get(f"{url}/codings", headers=key).json()["codings"]
+    assert [c["comment_id"] for c in coded] == ["a", "c", "d", "e"]
+    (problem,) = client.get(f"{url}/problems", headers=key).json()["problems"]
+    assert (problem["code"], problem["row"]) == ("not_codable", 3)
+    assert POISON not in json.dumps(problem)
+
+
+def test_a_hundred_posts_with_one_idempotency_key_give_one_batch(parts: Parts) -> None:
+    client, service, key = parts
+    headers = {**key, "idempotency-key": "once"}
+    with ThreadPoolExecutor(25) as pool:
+        answers = list(pool.map(lambda _: send(client, headers), range(100)))
+    kept = [a for a in answers if a.status_code == 202]
+    assert {a.status_code for a in answers} <= {202, 409}
+    assert {a.json()["code"] for a in answers if a.status_code == 409} <= {"in_flight"}
+    assert len({a.json()["id"] for a in kept}) == 1
+    assert sum("idempotency-replayed" not in a.headers for a in kept) == 1
+    assert len(client.get("/v1/batches", headers=key).json()["batches"]) == 1
+    again = send(client, headers)
+    assert (again.json()["id"], again.headers["idempotency-replayed"]) == (kept[0].json()["id"], "true")
+    other = send(client, headers, CSV + "c20,More.\n")
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
+    assert send(client, {**key_of(service, Scope.SUBMIT), "idempotency-key": "once"}).json()["id"] != again.json()["id"]
+
+
+def test_a_refused_post_frees_its_idempotency_key(local: Parts) -> None:
+    client, _, key = local
+    headers = {**key, "idempotency-key": "k"}
+    assert send(client, headers, "id,text\n").status_code == 422
+    assert send(client, headers).status_code == 202
+
+
+def test_coding_again_adds_a_run_and_a_stopped_batch_stays_stopped(parts: Parts) -> None:
+    client, service, key = parts
+    batch = send(client, key).json()
+    url = f"/v1/batches/{batch['id']}"
+    code_run(service, batch["run"]["id"])
+    again = client.post(f"{url}/runs", headers=key, json={})
+    assert again.status_code == 202
+    assert again.json()["run"]["id"] != batch["run"]["id"]
+    stopped = client.post(f"{url}/cancel", headers=key).json()
+    assert stopped["run"]["state"] == "cancelled"
+    code_run(service, stopped["run"]["id"])
+    now = client.get(url, headers=key).json()
+    assert [(r["state"], r["n_done"]) for r in now["runs"]] == [("done", 9), ("cancelled", 0)]
+    assert client.post(f"{url}/runs", headers=key, json={"model": "nothing"}).json()["code"] == "model_not_found"
+
+
+def test_a_deleted_batch_is_gone(parts: Parts) -> None:
+    client, _, key = parts
+    url = f"/v1/batches/{send(client, key).json()['id']}"
+    assert client.delete(url, headers=key).status_code == 204
+    for method, path in (("GET", url), ("GET", f"{url}/codings"), ("GET", f"{url}/events"), ("DELETE", url)):
+        assert client.request(method, path, headers=key).json()["code"] == "batch_not_found"
+
+
+def test_a_key_of_one_consultation_sees_that_one_alone(local: Parts) -> None:
+    client, service, key = local
+    town = key_of(service, Scope.SUBMIT, consultation="town")
+    mine, other = send(client, town).json(), send(client, key, "text\nOther\n").json()
+    assert mine["consultation"] == "town"
+    assert [b["id"] for b in client.get("/v1/batches", headers=town).json()["batches"]] == [mine["id"]]
+    assert len(client.get("/v1/batches", headers=key).json()["batches"]) == 2
+    for path in ("", "/codings", "/problems", "/events"):
+        assert client.get(f"/v1/batches/{other['id']}{path}", headers=town).status_code == 404
+    assert client.post(f"/v1/batches/{other['id']}/cancel", headers=town).status_code == 404
+    assert send(client, town, params={"consultation": "county"}).json()["code"] == "forbidden"
+    assert client.get("/v1/batches?consultation=county", headers=town).json()["code"] == "forbidden"
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "status", "code"),
+    [
+        ("", "in.csv", 422, "empty_file"),
+        ("id,text\na,\n", "in.csv", 422, "no_comments"),
+        ("x" * 6_000, "in.csv", 413, "too_large"),
+        ("abc", "in.pdf", 422, "unknown_format"),
+        ("text\n" + "lamp out\n" * 21, "in.csv", 413, "too_many_comments"),
+    ],
+)
+def test_a_file_that_cannot_be_taken_is_refused_and_nothing_is_kept(
+    local: Parts, content: str, name: str, status: int, code: str
+) -> None:
+    client, _, key = local
+    answer = send(client, key, content, name)
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    assert client.get("/v1/batches", headers=key).json()["batches"] == []
+
+
+def test_bodies_that_are_no_upload_are_refused(local: Parts) -> None:
+    client, _, key = local
+    post = client.post
+    assert post("/v1/batches", headers=key, json={}).json()["code"] == "bad_upload"
+    assert post("/v1/batches", headers=key).json()["code"] == "bad_upload"
+    assert post("/v1/batches", headers=key, files={"other": ("a.csv", CSV)}).json()["code"] == "bad_upload"
+    form = {**key, "content-type": "multipart/form-data; boundary=x"}
+    assert post("/v1/batches", headers=form, content=b"nonsense").json()["code"] == "bad_upload"
+    two = [("file", ("a.csv", CSV)), ("file", ("b.csv", CSV))]
+    assert post("/v1/batches", headers=key, files=two).json()["code"] == "bad_upload"
+
+    def endless() -> Iterator[bytes]:
+        yield from [b'{"text": "lamp"}\n' * 50] * 10
+
+    streamed = post("/v1/batches", headers={**key, "content-type": "application/x-ndjson"}, content=endless())
+    assert (streamed.status_code, streamed.json()["code"]) == (413, "too_large")
+
+
+def test_with_too_many_comments_waiting_no_batch_is_taken(local: Parts) -> None:
+    client, service, key = local
+    batches = [send(client, key).json() for _ in range(3)]
+    full = send(client, key)
+    assert (full.status_code, full.json()["code"], full.headers["retry-after"]) == (503, "queue_full", "30")
+    code_run(service, batches[0]["run"]["id"])
+    assert send(client, key).status_code == 202
+
+
+def test_an_erased_respondent_leaves_no_byte_in_the_files_of_the_store(local: Parts, tmp_path: Path) -> None:
+    client, service, key = local
+    marker = "Quetzalcoatlus"
+    batch = send(client, key, f"id,text\np1,{marker} on the roof\np2,lamp out\n").json()
+    code_run(service, batch["run"]["id"])
+    admin = key_of(service, Scope.ADMIN)
+    assert client.delete("/v1/respondents/p1?consultation=none", headers=admin).json()["n_comments"] == 0
+    held = [p for p in tmp_path.rglob("*") if p.is_file() and marker.encode() in p.read_bytes()]
+    assert held
+    erased = client.delete("/v1/respondents/p1", headers=admin).json()
+    assert erased == {"n_comments": 1, "batches": [batch["id"]]}
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file() and marker.encode() in p.read_bytes()] == []
+    now = client.get(f"/v1/batches/{batch['id']}", headers=key).json()
+    assert (now["n_comments"], now["n_erased"]) == (2, 1)
+    codings = client.get(f"/v1/batches/{batch['id']}/codings", headers={**key, "accept": "application/x-ndjson"})
+    assert [json.loads(line)["comment_id"] for line in codings.text.splitlines()] == ["p2"]
+    assert client.get("/v1/audit", headers=admin).json()["entries"][0]["did"] == "respondent.erase"
+
+
+def test_a_respondent_can_be_erased_while_the_batch_is_coded(parts: Parts, postgresql: Server) -> None:
+    client, service, key = parts
+    batch = send(client, key).json()
+    admin = key_of(service, Scope.ADMIN)
+    assert client.delete("/v1/respondents/c5", headers=admin).json()["n_comments"] == 1
+    code_run(service, batch["run"]["id"])
+    run = client.get(f"/v1/batches/{batch['id']}", headers=key).json()["run"]
+    assert (run["state"], run["n_done"]) == ("done", 8)
+
+
+def test_models_codebooks_metrics_and_audit_can_be_read(local: Parts) -> None:
+    client, service, key = local
+    admin = key_of(service, Scope.ADMIN)
+    send(client, key)
+    models = client.get("/v1/models", headers=admin).json()["models"]
+    assert [m["status"] for m in models] == ["starter"]
+    assert client.get("/v1/codebooks", headers=admin).json()["codebooks"] == {"community-safety": models[0]["model"]}
+    rollback = client.post("/v1/codebooks/community-safety/rollback", headers=admin, json={})
+    assert (rollback.status_code, rollback.json()["code"]) == (422, "registry_refused")
+    text = client.get("/metrics", headers=key).text
+    assert 'themes_requests_total{method="POST",route="/v1/batches",status="202"} 1.0' in text
+    assert "themes_waiting_comments 9.0" in text
+    did = [e["did"] for e in client.get("/v1/audit", headers=admin).json()["entries"]]
+    assert did == ["batch.submit", "key.make", "key.make"]
+
+
+def test_answers_carry_a_request_id_and_may_not_be_kept_by_caches(local: Parts) -> None:
+    client, _, key = local
+    answer = client.get("/v1/batches", headers={**key, "x-request-id": "abc-1"})
+    assert (answer.headers["x-request-id"], answer.headers["cache-control"]) == ("abc-1", "no-store")
+    assert len(client.get("/health/live", headers={"x-request-id": "a b"}).headers["x-request-id"]) == 16
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        (None, "application/json"),
+        ("*/*", "application/json"),
+        ("text/csv", "text/csv"),
+        ("text/csv;q=0.5, application/x-ndjson", "application/x-ndjson"),
+        ("image/png, text/*", "text/csv"),
+        ("text/csv;q=0, */*;q=0.1", "application/json"),
+        ("TEXT/CSV; charset=utf-8", "text/csv"),
+    ],
+)
+def test_the_format_liked_best_is_given(accept: str | None, kind: str) -> None:
+    assert negotiated(accept) == kind
+
+
+@pytest.mark.parametrize("accept", ["image/png", "text/csv;q=0", ",", "text/csv;q=x"])
+def test_other_formats_are_refused(accept: str) -> None:
+    with pytest.raises(NotAcceptableError):
+        negotiated(accept)
+
+
+def test_names_of_files_cannot_leave_their_folder() -> None:
+    assert safe_name("../../etc/passwd", "d.csv") == "passwd"
+    assert safe_name("C:\\a\\b.csv", "d.csv") == "b.csv"
+    assert safe_name("a\x00\n/..", "d.csv") == "d.csv"
+    for name in ("", ".", "..", "/", " "):
+        assert safe_name(name, "d.csv") == "d.csv"
+    long = safe_name("ü" * 400 + ".csv", "d.csv")
+    assert long.endswith(".csv")
+    assert len(long.encode()) <= 150

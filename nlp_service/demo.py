@@ -1,4 +1,4 @@
-"""The demo: code the sample consultation and show what came of it. `make demo` runs this."""
+"""The demo: code the sample consultation, show what came of it, and make its report. `make demo` runs this."""
 
 from pathlib import Path
 from typing import Final
@@ -10,7 +10,8 @@ from models.vocabulary import CodedComment, Comment, ThemeId
 from nlp_service.cli.code import progress_bar
 from nlp_service.code_batch import CodedBatch, CodeRequest, code_batch
 from nlp_service.coding_pool import ModelChoice
-from nlp_service.report.table import themes_table, underlined
+from nlp_service.make_report import ReportRequest, make_report
+from nlp_service.report.table import shares_table, themes_table, underlined
 from nlp_service.report.workshops import workshops_table
 from nlp_service.settings import Settings
 
@@ -18,6 +19,10 @@ SAMPLE: Final = Path(__file__).parent / "samples" / "survey.csv"
 WORKSHOPS: Final = (SAMPLE.with_name("workshop-1.vtt"), SAMPLE.with_name("workshop-2.txt"))
 OUT: Final = Path("demo-output") / "sample-coded.xlsx"
 WORKSHOPS_OUT: Final = OUT.with_name("workshops-coded.xlsx")
+DECISIONS: Final = SAMPLE.with_name("decisions.jsonl")
+"""Of 100 people drawn at random, made by reading their comments without the model's answer."""
+REPORTS: Final = (OUT.with_name("report.html"), OUT.with_name("report.docx"))
+TITLE: Final = "Harrowgate and Marlow community safety consultation"
 _SHOWN: Final = 3
 _SHOWN_CHARS: Final = (150, 420)
 _MIN_THEMES: Final = 2
@@ -25,7 +30,7 @@ _MAX_THEMES: Final = 3
 
 
 def main() -> None:
-    """Code the sample, print the table of themes and three comments with their evidence underlined."""
+    """Code the sample, print the table of themes and three comments with their evidence underlined, and make the report."""
     settings = Settings()
     OUT.parent.mkdir(exist_ok=True)
     choice = ModelChoice(settings.model or STARTER_ID, settings.backend, settings.encoder, settings.batch_size)
@@ -42,7 +47,12 @@ def main() -> None:
     click.echo(workshops_table(workshops.run.codebook, workshops.pairs) + "\n")
     run = batch.run
     click.echo(f"{run.n_comments} comments of {run.n_rows} people coded by {run.model} in {run.seconds:.1f} s.")
-    click.echo(f"The coded workbooks: {OUT} and {WORKSHOPS_OUT}")
+    click.echo(f"The coded workbooks: {OUT} and {WORKSHOPS_OUT}\n")
+    request = ReportRequest((SAMPLE, *WORKSHOPS), REPORTS, choice, decisions=DECISIONS, title=TITLE, jobs=settings.jobs)
+    report = make_report(request, start=progress_bar).report
+    click.echo('\nThe "You said" report, with intervals from 100 people whose comments were read blind:\n')
+    click.echo(shares_table(report))
+    click.echo(f"\nThe report: {' and '.join(map(str, REPORTS))}")
 
 
 def _telling(batch: CodedBatch) -> list[tuple[Comment, CodedComment]]:

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -83,7 +84,8 @@ class ReportRequest:
     """What an analyst asks for. The inputs are read as `themes code` reads them."""
 
     inputs: tuple[Path, ...]
-    out: Path
+    outs: tuple[Path, ...]
+    """Files to write; the format is by extension."""
     choice: ModelChoice
     codings: Path | None = None
     """Codings of just these inputs; None: they are coded now."""
@@ -129,7 +131,8 @@ def make_report(request: ReportRequest, *, start: StartProgress) -> MadeReport:
     ThemesError
         If an input, the codings, decisions, pins, the last wave or the output cannot be used. Nothing is left behind then.
     """
-    check_report_output(request.out)
+    for out in request.outs:
+        check_report_output(out)
     previous = None if request.previous is None else read_previous(request.previous)
     reading, pairs, book = _coded(request, start)
     problems: list[Problem] = []
@@ -167,7 +170,7 @@ def _coded(request: ReportRequest, start: StartProgress) -> tuple[Reading, Pairs
     if request.codings is None:
         coded = code_inputs(
             CodeRequest(
-                request.inputs, request.out, request.choice, request.text, request.id_column, request.sheet,
+                request.inputs, request.outs[0], request.choice, request.text, request.id_column, request.sheet,
                 request.facilitators, jobs=request.jobs, mapping=request.mapping, roles=request.roles,
             ),
             start=start,
@@ -516,21 +519,25 @@ def _model_facts(choice: ModelChoice, book: Codebook, pairs: Pairs) -> ModelFact
 
 
 def _write(request: ReportRequest, report: Report) -> None:
+    """Write every form, all or none."""
+    kinds = {out.suffix.lower() for out in request.outs}
+    page, pictures = _page(request, report) if kinds & {".html", ".docx"} else ("", {})
     writers: dict[str, Callable[[Path], None]] = {
         ".json": lambda path: write_report_json(path, report),
         ".xlsx": lambda path: write_report_workbook(path, report),
-        ".html": lambda path: write_page(path, _page(request, report)[0]),
-        ".docx": lambda path: write_document(path, *_page(request, report)),
+        ".html": lambda path: write_page(path, page),
+        ".docx": lambda path: write_document(path, page, pictures),
     }
-    try:
-        with written_aside(request.out) as aside:
-            writers[request.out.suffix.lower()](aside)
-    except OSError as error:
-        raise OutputRefusedError(
-            f"{request.out.name} cannot be written ({error.strerror}).",
-            allowed="a place with room and the right to write.",
-            next_step="change --out, or make room.",
-        ) from error
+    with ExitStack() as stack:
+        for out in request.outs:
+            try:
+                writers[out.suffix.lower()](stack.enter_context(written_aside(out)))
+            except OSError as error:
+                raise OutputRefusedError(
+                    f"{out.name} cannot be written ({error.strerror}).",
+                    allowed="a place with room and the right to write.",
+                    next_step="change --out, or make room.",
+                ) from error
 
 
 def _page(request: ReportRequest, report: Report) -> tuple[str, dict[str, bytes]]:

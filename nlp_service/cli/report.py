@@ -35,7 +35,14 @@ class _PinType(click.ParamType[Pin]):
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="INPUT...")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help=f"Report to write: {', '.join(FORMATS)}.")
+@click.option(
+    "--out",
+    "outs",
+    required=True,
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help=f"Report to write: {', '.join(FORMATS)}; may be given several times.",
+)
 @click.option("--codings", type=click.Path(path_type=Path), help="Codings of these files (JSONL). [default: code them]")
 @click.option("--decisions", type=click.Path(path_type=Path), help="People's decisions on a random part (JSONL).")
 @click.option("--title", default="Consultation", show_default=True, help="What the consultation is called.")
@@ -66,7 +73,7 @@ class _PinType(click.ParamType[Pin]):
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 def report(
     inputs: tuple[Path, ...],
-    out: Path,
+    outs: tuple[Path, ...],
     codings: Path | None,
     decisions: Path | None,
     title: str,
@@ -92,20 +99,21 @@ def report(
 ) -> None:
     """Make the "You said" report of a consultation from its survey files and workshop transcripts.
 
-    INPUT files are read as `themes code` reads them. Give several formats by running it again with --codings.
+    INPUT files are read as `themes code` reads them.
 
     \b
     Examples:
       themes report survey.csv workshop.vtt --out report.html
       themes code survey.csv workshop.vtt --out codings.jsonl
-      themes report survey.csv workshop.vtt --codings codings.jsonl --decisions blind.jsonl --out report.docx
+      themes report survey.csv workshop.vtt --codings codings.jsonl --decisions blind.jsonl \\
+        --out report.html --out report.docx
     """
     settings = Settings()
     choice = ModelChoice(
         str(find_model(settings.registry, model, default=settings.model)), settings.backend, settings.encoder, settings.batch_size
     )  # fmt: skip
     request = ReportRequest(
-        inputs=inputs, out=out, choice=choice, codings=codings, decisions=decisions, codebook=codebook, title=title,
+        inputs=inputs, outs=outs, choice=choice, codings=codings, decisions=decisions, codebook=codebook, title=title,
         text=text, id_column=id_column, sheet=sheet, facilitators=facilitators, closed=closed, roles=as_roles(roles), mapping=mapping, with_personal_data=with_personal_data, previous=previous,
         pinned=pinned, banned=banned, templates=templates,
         threshold=settings.small_cell if small_cell is None else small_cell,
@@ -119,6 +127,6 @@ def report(
     hidden = m.n_hidden_closed + m.n_hidden_crosstabs + m.n_hidden_themes
     click.echo(
         f"{asked.n_rows} respondents, {asked.n_comments} comments of {asked.n_respondents} people, {m.n_labelled} labelled; "
-        f"{len(made.report.closed)} closed questions; {hidden} figures hidden -> {out}",
+        f"{len(made.report.closed)} closed questions; {hidden} figures hidden -> {', '.join(map(str, outs))}",
         err=True,
     )

@@ -4,7 +4,9 @@ import textwrap
 from typing import Final
 
 from models.vocabulary import Codebook, CodedComment, Comment
+from nlp_service.report.content import Report
 from nlp_service.report.run import Run
+from nlp_service.report.words import interval, percent, rank_range
 from nlp_service.report.workbook import NO_INTERVAL
 
 _BAR_CHARS: Final = 24
@@ -30,6 +32,19 @@ def themes_table(run: Run) -> str:
             lines.append(f"{name:<{width}}  {n:>8}  {n / run.n_comments:>6.1%}  {unsure[theme.id]:>6}  {bar}".rstrip())
     lines.append("")
     lines.extend(textwrap.wrap(NO_INTERVAL, _WIDTH))
+    return "\n".join(lines)
+
+
+def shares_table(report: Report) -> str:
+    """Return the upper themes with their share, interval and range of ranks."""
+    lines = [f"{'Theme':<44}  {'share':>6}  {'95% interval':>13}  rank"]
+    for theme in report.priorities:
+        f = theme.figure
+        if f.share is not None:
+            span = interval(f.low, f.high) or "none"
+            lines.append(
+                f"{theme.label:<44}  {percent(f.share):>6}  {span:>13}  {rank_range(f.rank_low, f.rank_high)}".rstrip()
+            )
     return "\n".join(lines)
 
 

@@ -99,7 +99,8 @@ def no_report(files: Files, folder: Path) -> list[str]:
         (lambda _files, _folder: ["--pin", "survey:R1@0-9999"], "quote_refused"),
         (lambda _files, _folder: ["--pin", "survey:nobody"], "quote_refused"),
         (lambda _files, _folder: ["--closed", "No such column"], "missing_column"),
-        (lambda _files, folder: ["--out", str(folder / "r.pdf")], "output_refused"),
+        (lambda _files, folder: ["--out", str(folder / "out" / "r.pdf")], "output_refused"),
+        (lambda _files, folder: ["--out", str(folder / "no" / "r.json")], "output_refused"),
     ],
 )
 def test_what_cannot_be_used_is_refused_and_leaves_nothing(

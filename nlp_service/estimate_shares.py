@@ -37,6 +37,8 @@ class CodingsTable:
     """Shape (n_comments, n_themes)."""
     codebook: str
     model: str
+    sessions: tuple[str | None, ...] = ()
+    """The workshop in which each was said, None for a survey answer; empty where no line says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ def estimate_shares(
     if decisions is not None:
         decided, problems = read_decisions(decisions, book, at_least=0)
     notes: list[str] = []
+    table = _survey_alone(table, notes)
     sample = random_sample(decided, notes)
     estimates = estimate_themes(table, book, sample, seed=seed, notes=notes, problems=problems)
     lines = [to_document(t, p, len(table.comment_ids)) for t, p in estimates.items()]
@@ -86,6 +89,7 @@ def read_codings(path: Path) -> CodingsTable:
     """Return a codings file's probabilities; CodingsError if a line is not one, or ids repeat."""
     ids: list[str] = []
     respondents: list[str] = []
+    sessions: list[str | None] = []
     rows: list[list[float]] = []
     themes: list[str] | None = None
     versions: set[tuple[str, str]] = set()
@@ -103,6 +107,7 @@ def read_codings(path: Path) -> CodingsTable:
                     raise _refused(path, f"line {number} has other themes than line 1", "one run's codings")
                 ids.append(str(entry["comment_id"]))
                 respondents.append(str(entry.get("respondent", entry["comment_id"])))
+                sessions.append(None if entry.get("session") is None else str(entry["session"]))
                 rows.append([float(p) for p in probabilities.values()])
                 versions.add((str(entry["model"]), str(entry["codebook"])))
     except (OSError, UnicodeDecodeError) as error:
@@ -121,7 +126,31 @@ def read_codings(path: Path) -> CodingsTable:
     if not ((array >= 0) & (array <= 1)).all():
         raise _refused(path, "a probability lies outside 0 to 1", "probabilities from 0 to 1")
     model, codebook = versions.pop()
-    return CodingsTable(tuple(ids), tuple(respondents), tuple(themes), array, codebook, model)
+    return CodingsTable(tuple(ids), tuple(respondents), tuple(themes), array, codebook, model, tuple(sessions))
+
+
+def _survey_alone(table: CodingsTable, notes: list[str]) -> CodingsTable:
+    """Return the codings without what was said in workshops: a few people in a room are no share of respondents."""
+    kept = [i for i, session in enumerate(table.sessions) if session is None]
+    if len(kept) == len(table.comment_ids):
+        return table
+    notes.append(
+        f"{len(table.comment_ids) - len(kept)} turns of workshops were left out: shares are of the survey's respondents"
+    )
+    if not kept:
+        raise CodingsError(
+            "the codings hold turns of workshops alone.",
+            allowed="codings of a survey.",
+            next_step="see `themes report` for workshops: it counts sessions and speakers.",
+        )
+    return CodingsTable(
+        tuple(table.comment_ids[i] for i in kept),
+        tuple(table.respondents[i] for i in kept),
+        table.themes,
+        table.probabilities[kept],
+        table.codebook,
+        table.model,
+    )
 
 
 def _refused(path: Path, found: str, allowed: str) -> CodingsError:

@@ -40,13 +40,16 @@ def _umask() -> int:
 def coding_line(comment: Comment, coded: CodedComment) -> str:
     """Return a coded comment as a line of a codings file, without the line break.
 
-    Beside the contract's keys stand `respondent`, where one person can have several comments, and `question`, if there are several.
+    Beside the contract's keys stand `respondent`, where one person can have several comments, `question`, if there are several, and
+    `session` for what was said in a workshop.
     """
     more: dict[str, str] = {}
     if comment.respondent is not None and str(comment.respondent) != str(comment.id):
         more["respondent"] = comment.respondent
     if comment.question is not None:
         more["question"] = comment.question
+    if comment.session is not None:
+        more["session"] = comment.session
     document = {
         "comment_id": coded.comment_id,
         "themes": [

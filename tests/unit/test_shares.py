@@ -137,3 +137,17 @@ def test_another_codebook_than_the_codings_is_refused(place: Path) -> None:
     (place / "other.yaml").write_text(BOOK.replace("theft", "arson"))
     with pytest.raises(CodingsError, match="are not those of"):
         estimate_shares(place / "codings.jsonl", None, place / "s.json", codebook=place / "other.yaml")
+
+
+def test_turns_of_workshops_are_no_respondents(place: Path) -> None:
+    plain = estimate_shares(place / "codings.jsonl", None, place / "s.json", codebook=place / "book.yaml")
+    with (place / "codings.jsonl").open("a") as file:
+        file.writelines(
+            coding(f"talk:turn-{i}", 1.0, 1.0, 1.0, respondent="talk:Anna", session="talk") + "\n" for i in range(50)
+        )
+    mixed = estimate_shares(place / "codings.jsonl", None, place / "s.json", codebook=place / "book.yaml")
+    assert mixed.lines == plain.lines
+    assert any("50 turns of workshops were left out" in note for note in mixed.notes)
+    (place / "codings.jsonl").write_text(coding("talk:turn-1", 1.0, 1.0, 1.0, session="talk") + "\n")
+    with pytest.raises(CodingsError):
+        estimate_shares(place / "codings.jsonl", None, place / "s.json", codebook=place / "book.yaml")

@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE := 1
 
-.PHONY: setup demo check test soak bench bench-real bench-speed bench-bytes bench-bad-input bench-column-roles bench-nhs bench-few-labels bench-model-safety bench-coverage measurements starter-model clean
+.PHONY: setup demo check test test-desktop soak bench bench-real bench-speed bench-bytes bench-bad-input bench-column-roles bench-nhs bench-few-labels bench-model-safety bench-coverage measurements starter-model clean
 
 setup: $(READY)
 
@@ -30,7 +30,11 @@ check: setup
 	$(BIN)/pytest -q -m "not slow"
 
 test: check
-	$(BIN)/pytest -q -m "slow and not soak"
+	$(BIN)/pytest -q -m "slow and not soak and not desktop"
+
+# The report in Chromium (with axe) and LibreOffice, which must be installed.
+test-desktop: setup
+	$(BIN)/pytest -q -m desktop
 
 soak: setup
 	$(BIN)/pytest -q -m soak

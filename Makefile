@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE := 1
 
-.PHONY: setup demo check test test-desktop soak bench bench-real bench-speed bench-bytes bench-bad-input bench-column-roles bench-nhs bench-few-labels bench-model-safety bench-coverage measurements starter-model clean
+.PHONY: setup label-studio demo check test test-desktop soak bench bench-real bench-speed bench-bytes bench-bad-input bench-column-roles bench-nhs bench-few-labels bench-model-safety bench-coverage bench-round-pull measurements starter-model clean
 
 setup: $(READY)
 
@@ -18,6 +18,17 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH) -c constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
 	touch $(READY)
+
+# Label Studio has an environment of its own: its libraries and ours do not agree. pip's notes about it are left out.
+LS := .venv-label-studio
+$(LS)/bin/label-studio:
+	test -x $(LS)/bin/python || $(PYTHON) -m venv $(LS)
+	$(LS)/bin/python -m pip install --quiet --disable-pip-version-check -r annotation/label_studio.constraints.txt 2>&1 | grep -v '^WARNING' || true
+	test -x $(LS)/bin/label-studio
+
+# Starts a Label Studio on this machine with an admin and two annotators, and prints how to log in.
+label-studio: setup $(LS)/bin/label-studio
+	@$(BIN)/python -m annotation.label_studio_server
 
 demo: setup
 	@$(BIN)/python -m nlp_service.demo
@@ -29,14 +40,14 @@ check: setup
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/pytest -q -m "not slow"
 
-test: check
+test: check $(LS)/bin/label-studio
 	$(BIN)/pytest -q -m "slow and not soak and not desktop"
 
 # The report in Chromium (with axe) and LibreOffice, which must be installed.
 test-desktop: setup
 	$(BIN)/pytest -q -m desktop
 
-soak: setup
+soak: setup $(LS)/bin/label-studio
 	$(BIN)/pytest -q -m soak
 
 bench: bench-real bench-speed bench-bytes bench-bad-input
@@ -67,6 +78,9 @@ bench-model-safety: setup
 
 bench-coverage: setup
 	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.coverage
+
+bench-round-pull: setup $(LS)/bin/label-studio
+	$(BIN)/python -m benchmarks.round_pull
 
 # Writes docs/reference/measurements.md from the figures that benchmarks left in benchmarks/out.
 measurements: setup

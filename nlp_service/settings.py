@@ -29,6 +29,13 @@ class Settings(BaseSettings):
     small_cell: int = Field(default=5, ge=1, le=100)
     """THEMES_SMALL_CELL: counts under this are hidden in reports, with what would give them away."""
 
+    label_studio_url: str | None = None
+    """THEMES_LABEL_STUDIO_URL: where annotators work."""
+    label_studio_token: str | None = Field(default=None, repr=False)
+    """THEMES_LABEL_STUDIO_TOKEN: of the account that owns the rounds' projects."""
+    label_studio_timeout_s: float = Field(default=60.0, gt=0, le=3600)
+    """THEMES_LABEL_STUDIO_TIMEOUT_S: how long to wait for one of its answers, in seconds."""
+
     store: str = Field(default_factory=lambda: f"sqlite:///{Path.home() / '.local' / 'share' / 'themes' / 'themes.db'}")
     """THEMES_STORE: where the service keeps batches: `sqlite:///FILE` or `postgresql://USER@HOST/NAME`."""
     secret_file: Path = Field(default_factory=lambda: Path.home() / ".local" / "share" / "themes" / "secret")

@@ -20,11 +20,14 @@ from nlp_service.cli.inspect import inspect
 from nlp_service.cli.key import key
 from nlp_service.cli.model import model
 from nlp_service.cli.report import report
+from nlp_service.cli.round import round_
 from nlp_service.cli.serve import serve
 from nlp_service.cli.shares import shares
 from nlp_service.cli.training import evaluate, train
 from nlp_service.cli.worker import worker
 from nlp_service.ingest.table import InputNotFoundError
+from nlp_service.round_folder import RoundNotFoundError
+from nlp_service.run_round import RoundBusyError
 from nlp_service.store.keys import KeyNotFoundError
 from nlp_service.store.values import BatchNotFoundError
 
@@ -34,7 +37,13 @@ NOT_FOUND: Final = 4
 BUSY: Final = 5
 BUG: Final = 70
 STOPPED: Final = 130
-_NOT_FOUND_ERRORS: Final = (InputNotFoundError, ModelNotFoundError, KeyNotFoundError, BatchNotFoundError)
+_NOT_FOUND_ERRORS: Final = (
+    InputNotFoundError,
+    ModelNotFoundError,
+    RoundNotFoundError,
+    KeyNotFoundError,
+    BatchNotFoundError,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -51,7 +60,7 @@ def themes() -> None:
     """
 
 
-for command in (code, inspect, codebook, model, train, evaluate, shares, report, serve, worker, key):
+for command in (code, inspect, codebook, model, train, evaluate, shares, report, round_, serve, worker, key):
     themes.add_command(command)
 
 
@@ -91,7 +100,7 @@ def run(arguments: list[str] | None = None) -> int:
 def _exit_code(error: ThemesError) -> int:
     if isinstance(error, _NOT_FOUND_ERRORS):
         return NOT_FOUND
-    return BUSY if isinstance(error, RegistryBusyError) else REFUSED
+    return BUSY if isinstance(error, RegistryBusyError | RoundBusyError) else REFUSED
 
 
 def _say(message: str, exit_code: int) -> int:

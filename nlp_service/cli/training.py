@@ -3,7 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from tqdm import tqdm
@@ -15,6 +15,9 @@ from models.vocabulary import DecidedComment, Problem
 from nlp_service.find_model import find_model
 from nlp_service.report.codings_file import written_aside
 from nlp_service.settings import Settings
+
+if TYPE_CHECKING:
+    from training.finetune import Step
 
 _SHOWN_PROBLEMS: Final = 10
 ALL_SPLITS_UP_TO: Final = 1_000
@@ -100,7 +103,7 @@ def train(
       themes train --decisions coded.jsonl --codebook my-codebook.yaml --gold gold.jsonl --suspects look.jsonl --out my-model
     """
     from training.decisions import find_doubts, leave_out, read_decisions  # noqa: PLC0415 -- training is heavy to import
-    from training.finetune import FitSettings, Step  # noqa: PLC0415
+    from training.finetune import FitSettings  # noqa: PLC0415
     from training.suspects import suspect_line  # noqa: PLC0415
     from training.train import About, KeptOut, read_about  # noqa: PLC0415
     from training.train import train as train_model  # noqa: PLC0415
@@ -122,20 +125,6 @@ def train(
     about = About()
     if about_file is not None:
         about = read_about(about_file)
-    bar: Any = None
-
-    def report(stage: str, step: Step | None) -> None:
-        nonlocal bar
-        if step is None:
-            click.echo(stage, err=True)
-            return
-        if bar is None or step.done == 1:
-            bar = tqdm(total=step.of, desc=stage, unit=" steps", dynamic_ncols=True)
-        bar.set_postfix(loss=f"{step.loss:.4f}", refresh=False)
-        bar.update(step.done - bar.n)
-        if step.done == step.of:
-            bar.close()
-
     encoder = Settings().encoder
     chosen = {"encoder": encoder} if encoder else {}
     trained = train_model(
@@ -148,7 +137,7 @@ def train(
         aim=thresholds_for,
         fallback=fallback,
         all_splits=splits == "all" or (splits is None and len(decided) <= ALL_SPLITS_UP_TO),
-        report=report,
+        report=FitProgress(),
         **chosen,
     )
     facts = trained.facts
@@ -191,6 +180,25 @@ def evaluate(model_dir: str, decisions: Path, out: Path) -> None:
     click.echo(
         f"n {result['n']}  micro-F1 {result['micro_f1']}  macro-F1 {result['macro_f1']}  ECE {result['ece']}  -> {out}"
     )
+
+
+class FitProgress:
+    """Shows each stage of a training, and a bar for each fit, on standard error."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def __call__(self, stage: str, step: "Step | None") -> None:
+        """Take in a stage, or a step of a fit."""
+        if step is None:
+            click.echo(stage, err=True)
+            return
+        if self._bar is None or step.done == 1:
+            self._bar = tqdm(total=step.of, desc=stage, unit=" steps", dynamic_ncols=True)
+        self._bar.set_postfix(loss=f"{step.loss:.4f}", refresh=False)
+        self._bar.update(step.done - self._bar.n)
+        if step.done == step.of:
+            self._bar.close()
 
 
 def _aim(given: str) -> Aim:

@@ -12,7 +12,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def sources() -> str:
-    folders = ("nlp_service", "models", "training")
+    folders = ("nlp_service", "models", "annotation", "training")
     return "\n".join(p.read_text(encoding="utf-8") for f in folders for p in sorted((ROOT / f).rglob("*.py")))
 
 

@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE := 1
 
-.PHONY: setup label-studio demo check test test-desktop soak bench bench-real bench-speed bench-bytes bench-bad-input bench-column-roles bench-nhs bench-few-labels bench-model-safety bench-coverage bench-round-pull measurements starter-model clean
+.PHONY: setup label-studio demo check test test-desktop soak bench bench-real bench-speed bench-bytes bench-bad-input bench-column-roles bench-nhs bench-few-labels bench-model-safety bench-coverage bench-round-pull measurements starter-model clean bench-queue
 
 setup: $(READY)
 
@@ -81,6 +81,8 @@ bench-coverage: setup
 
 bench-round-pull: setup $(LS)/bin/label-studio
 	$(BIN)/python -m benchmarks.round_pull
+bench-queue: setup
+	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.queue_order
 
 # Writes docs/reference/measurements.md from the figures that benchmarks left in benchmarks/out.
 measurements: setup

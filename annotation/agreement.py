@@ -7,7 +7,7 @@ weighted by the draws; the libraries that have them are GPL (krippendorff, irrCA
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.vocabulary import CommentId, Decision, ThemeId, Verdict
+from models.vocabulary import CommentId, Decision, Suggestion, ThemeId, Verdict
 
 FloatArray = NDArray[np.float64]
 
@@ -26,6 +26,7 @@ MIN_FOR_INTERVAL: Final = 10
 RARE_SHARE: Final = 0.05
 """A theme on fewer of the answers is rare: read AC1 beside alpha."""
 N_BLOCKS: Final = 4
+_EVEN: Final = 0.5
 
 NO_OVERLAP: Final = "no comment was decided by two coders"
 NO_VARIATION: Final = "everybody gave the same answer everywhere: agreement beyond chance cannot be told"
@@ -418,7 +419,142 @@ def _overall(answers: Answers, weights: FloatArray) -> tuple[FloatArray, FloatAr
     return alphas, f1s, bool((counts > 0).all(axis=2).any())
 
 
-def to_document(measured: Agreement | Drift) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """A number with suggestions shown and hidden, and shown less hidden with its 95 % interval."""
+
+    assisted: float | None
+    blind: float | None
+    difference: Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Sway:
+    """How much suggestions sway people."""
+
+    same_comments: bool
+    """True if both sides are the same comments; else the comments differ too, and theme rates are compared less the model's."""
+    n_assisted: int
+    n_blind: int
+    theme_rates: tuple[tuple[ThemeId, Contrast], ...]
+    """Share of answers that are yes. The difference is, for different comments, that of yes rate less suggested probability."""
+    kept: Contrast
+    """Share of suggested themes that people said yes to."""
+    added: Contrast
+    """Share of themes not suggested that people said yes to."""
+    model_f1: Contrast
+    """Micro-F1 of people with the suggestions."""
+
+
+def measure_sway(
+    decisions: Sequence[Decision],
+    suggestions: Iterable[Suggestion],
+    themes: Sequence[ThemeId],
+    *,
+    seed: int = 0,
+    draws: int = DRAWS,
+) -> Sway:
+    """Return assisted against blind decisions; those that say neither are left out.
+
+    If `MIN_FOR_INTERVAL` comments or more were decided both ways, by whomever, these alone are compared, and a draw takes a comment with
+    both sides: nothing but the suggestions (and who decided) differs. Otherwise each side is drawn by itself. Then the queue's choice of
+    comments differs too: each theme's rate is compared after the model's mean probability on the same comments is taken off, which is
+    fair as far as the model is calibrated; `kept`, `added` and `model_f1` are not adjusted, and a queue of doubtful comments lowers them.
+
+    Parameters
+    ----------
+    suggestions
+        What the model said of the comments, whether it was shown or not; a comment without any is left out. `unsure` counts as suggested
+        if the probability is the higher side of one half, else not.
+    """
+    said = {(s.comment_id, s.theme): s for s in suggestions}
+    sides = [make_answers([d for d in decisions if d.blind is blind], themes) for blind in (False, True)]
+    known = {c for c, _ in said}
+    sides = [s.take(np.array([c in known for c in s.comments], np.bool_)) for s in sides]
+    shared = set(sides[0].comments) & set(sides[1].comments)
+    same = len(shared) >= MIN_FOR_INTERVAL
+    if same:
+        sides = [s.take(np.array([c in shared for c in s.comments], np.bool_)) for s in sides]
+    parts = [_sway_parts(s, said) for s in sides]
+    n = [len(s.comments) for s in sides]
+    weights = [_draw(n[0], seed, draws), _draw(n[1], seed if same else seed + 1, draws)]
+    rates = []
+    for k, theme in enumerate(themes):
+        plain, less = [], []
+        for w, p in zip(weights, parts, strict=True):
+            answered = w @ p.answered[:, k]
+            plain.append(_ratio(w @ p.yes[:, k], answered))
+            less.append(_ratio(w @ (p.yes[:, k] - p.probability[:, k]), answered))
+        rates.append((theme, _contrast(plain, plain if same else less, min(n))))
+
+    def overall(top: str, bottom: str) -> Contrast:
+        values = [
+            _ratio(w @ getattr(p, top).sum(axis=1), w @ getattr(p, bottom).sum(axis=1))
+            for w, p in zip(weights, parts, strict=True)
+        ]
+        return _contrast(values, values, min(n))
+
+    return Sway(
+        same,
+        n[0],
+        n[1],
+        tuple(rates),
+        overall("kept", "suggested"),
+        overall("added", "not_suggested"),
+        overall("twice_kept", "yes_and_suggested"),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _SwayParts:
+    """Sums over a comment's coders, each of shape (n_comments, n_themes)."""
+
+    answered: FloatArray
+    yes: FloatArray
+    probability: FloatArray
+    suggested: FloatArray
+    kept: FloatArray
+
+    @property
+    def not_suggested(self) -> FloatArray:
+        return self.answered - self.suggested
+
+    @property
+    def added(self) -> FloatArray:
+        return self.yes - self.kept
+
+    @property
+    def twice_kept(self) -> FloatArray:
+        return 2 * self.kept
+
+    @property
+    def yes_and_suggested(self) -> FloatArray:
+        return self.yes + self.suggested
+
+
+def _sway_parts(answers: Answers, said: Mapping[tuple[CommentId, ThemeId], Suggestion]) -> _SwayParts:
+    no, yes = (answers.counts()[..., v].astype(np.float64) for v in (0, 1))
+    answered = no + yes
+    probability, suggested = np.zeros_like(yes), np.zeros_like(yes)
+    for i, comment in enumerate(answers.comments):
+        for k, theme in enumerate(answers.themes):
+            s = said.get((comment, theme))
+            if s is not None:
+                probability[i, k] = s.probability
+                suggested[i, k] = s.verdict is Verdict.YES or (s.verdict is Verdict.UNSURE and s.probability >= _EVEN)
+    return _SwayParts(answered, yes, probability * answered, suggested * answered, suggested * yes)
+
+
+def _contrast(plain: Sequence[FloatArray], compared: Sequence[FloatArray], n: int) -> Contrast:
+    difference = compared[0] - compared[1]
+    return Contrast(
+        _plain(plain[0]),
+        _plain(plain[1]),
+        _figure(difference, n, True, "one side has no such answers"),
+    )
+
+
+def to_document(measured: Agreement | Drift | Sway) -> dict[str, Any]:
     """Return plain values for JSON, rounded to four decimals, times in ISO 8601."""
     document: dict[str, Any] = _rounded(asdict(measured))
     return document

@@ -1,7 +1,7 @@
 """The order in which comments go to people: the ones whose answer the model needs, unlike each other, each with its reason.
 
-The queue mixes four kinds of picks, in the same mix all the way down, so that people may stop anywhere: comments that the model is in doubt
-about, comments that may carry a theme with few examples so far, comments unlike any other decided or picked, and plain random ones.
+The queue mixes three kinds of picks, in the same mix all the way down, so that people may stop anywhere: comments that the model is in
+doubt about, comments that may carry a theme with few examples so far, and plain random ones. Of look-alikes it takes one.
 What it picks is no sample of what residents wrote: shares are estimated from `draw_blind_sample` alone (models.prevalence).
 """
 
@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from models.vocabulary import CommentId, ThemeId
+from models.vocabulary import CommentId, RespondentId, ThemeId
 
 FloatArray = NDArray[np.float64]
 
@@ -26,7 +26,6 @@ class Reason(StrEnum):
 
     UNCERTAIN = "uncertain"
     RARE_THEME = "rare_theme"
-    UNLIKE_OTHERS = "unlike_others"
     RANDOM = "random"
 
 
@@ -48,14 +47,12 @@ class QueueSettings:
 
     rare: float = 0.2
     """Share of picks for themes with few examples."""
-    unlike: float = 0.0
-    """Share of picks for being unlike all others."""
     random: float = 0.1
     """Share of picks at random."""
     enough_positives: int = 20
     """A theme with as many positive decisions is not rare."""
-    spread: float = 0.25
-    """How much an uncertain pick's distance from all that is known counts; 0 not at all."""
+    look_alike: float = 0.8
+    """Cosine from which a comment gives way to others because it looks like one already decided or picked; 1 turns this off."""
 
 
 def order_queue(
@@ -105,19 +102,31 @@ def order_queue(
     return state.order(min(budget, n), seed)
 
 
-def draw_blind_sample(ids: Sequence[CommentId], n: int, *, seed: int) -> tuple[CommentId, ...]:
+def draw_blind_sample(
+    ids: Sequence[CommentId], n: int, *, seed: int, respondents: Sequence[RespondentId | None] | None = None
+) -> tuple[CommentId, ...]:
     """Return n of the comments at random, all if there are no more; every set of n is as likely as any other.
 
-    It depends on the set of ids and the seed, not on the ids' order. This sample serves the statistics: nothing the model says may
-    choose what is in it.
+    With `respondents` (one for each comment, None where nobody is named) people are drawn instead, each with all their comments, until
+    there are n comments or more: shares are of respondents, and who is read in part does not count (models.prevalence). It depends on
+    the seed and on the sets, not on their order. Nothing the model says may choose what is in this sample.
     """
-    pool = sorted(set(ids))
-    if len(pool) != len(ids):
+    if len(set(ids)) != len(ids):
         raise ValueError("each comment is there once")
     if n < 0:
         raise ValueError("a sample has no negative size")
-    rows = np.random.default_rng(seed).permutation(len(pool))[:n]
-    return tuple(pool[int(i)] for i in rows)
+    if respondents is not None and len(respondents) != len(ids):
+        raise ValueError("respondents must fit ids")
+    of: dict[tuple[bool, str], list[CommentId]] = {}
+    for comment, who in sorted(zip(ids, respondents or [None] * len(ids), strict=True), key=lambda pair: pair[0]):
+        of.setdefault((False, comment) if who is None else (True, who), []).append(comment)
+    people = sorted(of)
+    drawn: list[CommentId] = []
+    for i in np.random.default_rng(seed).permutation(len(people)):
+        if len(drawn) >= n:
+            break
+        drawn += of[people[int(i)]]
+    return tuple(drawn)
 
 
 def _check(
@@ -186,14 +195,15 @@ class _Queue:
             reason = Reason.UNCERTAIN
         if reason is Reason.RANDOM:
             return self._taken(next(int(i) for i in at_random if self._free[i]), reason, None)
-        if reason is Reason.UNLIKE_OTHERS:
-            return self._taken(self._best(self._apart()), reason, None)
-        row = self._best(self._doubt * self._apart() ** self._settings.spread)
+        row = self._best(self._doubt * self._apart())
         return self._taken(row, reason, int(self._doubted[row]) if len(self._themes) else None)
 
     def _apart(self) -> FloatArray:
-        """Return how unlike each comment is to the nearest known one: 0 for the same, 1 for nothing in common."""
-        return np.clip(1 - self._near, 0.0, 1.0)
+        """Return how far each comment is from looking like a known one: 1 below the cosine `look_alike`, down to 0 for the same."""
+        cut = self._settings.look_alike
+        if cut >= 1:
+            return np.ones(len(self._near))
+        return np.clip((1 - self._near) / (1 - cut), 0.0, 1.0)
 
     def _best(self, worth: FloatArray) -> int:
         ranked = np.where(self._free, worth, -1.0)[self._order]
@@ -219,18 +229,13 @@ _MOVE_ON: Final = 0.5
 _WHY: Final = {
     Reason.UNCERTAIN: "the model is in doubt about {theme}: probability {p:.2f}, coded from {cut:.2f}",
     Reason.RARE_THEME: "it may carry {theme} (probability {p:.2f}), of which there are few examples",
-    Reason.UNLIKE_OTHERS: "it is unlike every comment decided or picked before",
     Reason.RANDOM: "picked at random, to keep a check on what the model is sure of",
 }
 
 
 def _mix(budget: int, settings: QueueSettings) -> Iterator[Reason]:
     """Yield the reason of each place: every stretch of the queue holds the same mix."""
-    shares = {
-        Reason.RANDOM: settings.random,
-        Reason.RARE_THEME: settings.rare,
-        Reason.UNLIKE_OTHERS: settings.unlike,
-    }
+    shares = {Reason.RANDOM: settings.random, Reason.RARE_THEME: settings.rare}
     owed = dict.fromkeys(shares, 0.0)
     for _ in range(budget):
         for reason, share in shares.items():

@@ -21,9 +21,10 @@ from annotation.agreement import (
     masi_distance,
     measure_agreement,
     measure_drift,
+    measure_sway,
     to_document,
 )
-from models.vocabulary import Comment, CommentId, DecidedComment, Decision, ThemeId, Verdict
+from models.vocabulary import Comment, CommentId, DecidedComment, Decision, Suggestion, ThemeId, Verdict
 from training.evaluation import coder_agreement
 
 A, B, C = (ThemeId(t) for t in "abc")
@@ -195,8 +196,8 @@ def test_few_comments_have_no_interval() -> None:
 def test_intervals_hold_the_agreement_of_the_coders() -> None:
     truth = measure_agreement(make_answers(made_decisions(4000, 0.1, 99, "xy"), THEMES), draws=1)
     held = []
-    for seed in range(60):
-        found = measure_agreement(make_answers(made_decisions(120, 0.1, seed, "xy"), THEMES), draws=200)
+    for seed in range(40):
+        found = measure_agreement(make_answers(made_decisions(120, 0.1, seed, "xy"), THEMES), draws=100)
         for a, b in (
             (truth.alpha, found.alpha),
             (truth.micro_f1, found.micro_f1),
@@ -249,6 +250,70 @@ def test_comments_without_times_are_counted_and_in_no_block() -> None:
     drift = measure_drift(make_answers(plain, THEMES))
     assert (drift.blocks, drift.n_without_time) == ((), 20)
     assert json.loads(json.dumps(to_document(drift)))["alpha_change"]["value"] is None
+
+
+def suggest_all(n: int, seed: int, shift: float = 0.0) -> list[Suggestion]:
+    rng = random.Random(seed)
+    out = []
+    for i in range(n):
+        for t in THEMES:
+            p = min(1.0, rng.choice((0.1, 0.1, 0.8)) + shift)
+            out.append(Suggestion(CommentId(f"c{i:03}"), t, YES if p > 0.5 else NO, p))
+    return out
+
+
+def answer(suggestions: list[Suggestion], sway: float, seed: int, *, blind: bool, coder: str) -> list[Decision]:
+    """The truth follows the probability; with the chance `sway` people say what was suggested instead."""
+    rng, truth = random.Random(seed), random.Random(77)
+    out = []
+    for s in suggestions:
+        true = truth.random() < s.probability
+        said = (s.verdict is YES) if rng.random() < sway else true
+        out.append(Decision(s.comment_id, s.theme, YES if said else NO, coder=coder, blind=blind))
+    return out
+
+
+def test_people_who_follow_suggestions_show_on_the_same_comments() -> None:
+    made = suggest_all(120, 1)
+    swayed = answer(made, 0.6, 2, blind=False, coder="x") + answer(made, 0.0, 3, blind=True, coder="y")
+    found = measure_sway(swayed, made, THEMES)
+    assert (found.same_comments, found.n_assisted, found.n_blind) == (True, 120, 120)
+    assert found.model_f1.difference.low is not None
+    assert found.model_f1.difference.low > 0.02
+    assert found.kept.assisted is not None
+    assert found.kept.blind == pytest.approx(0.8, abs=0.06)
+    assert found.kept.assisted > 0.88
+    assert found.added.difference.high is not None
+    assert found.added.difference.high < 0
+    free = answer(made, 0.0, 2, blind=False, coder="x") + answer(made, 0.0, 3, blind=True, coder="y")
+    same = measure_sway(free, made, THEMES)
+    assert same.model_f1.difference.value == 0.0
+    assert all(c.difference.value == 0.0 for _, c in same.theme_rates)
+
+
+def test_different_comments_are_compared_less_what_the_model_expects_of_them() -> None:
+    """The queue chose comments richer in themes: the raw rates differ, and that is not the suggestions' doing."""
+    rich, plain = suggest_all(300, 4, shift=0.15), suggest_all(300, 5)
+    rich = [Suggestion(CommentId("q" + s.comment_id), s.theme, s.verdict, s.probability) for s in rich]
+    decisions = answer(rich, 0.0, 2, blind=False, coder="x") + answer(plain, 0.0, 3, blind=True, coder="x")
+    found = measure_sway(decisions, rich + plain, THEMES)
+    assert not found.same_comments
+    for _, c in found.theme_rates:
+        assert c.assisted is not None
+        assert c.blind is not None
+        assert c.assisted > c.blind + 0.05
+        assert c.difference.low is not None
+        assert c.difference.high is not None
+        assert c.difference.low <= 0 <= c.difference.high
+
+
+def test_one_side_alone_sways_nobody_and_says_so() -> None:
+    made = suggest_all(20, 6)
+    found = measure_sway(answer(made, 0.0, 2, blind=False, coder="x"), made, THEMES)
+    assert (found.n_assisted, found.n_blind, found.kept.blind, found.kept.difference.value) == (20, 0, None, None)
+    assert found.kept.difference.why == NO_OVERLAP
+    assert measure_sway([], [], THEMES).model_f1.assisted is None
+    assert json.dumps(to_document(found))
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30))

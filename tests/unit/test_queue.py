@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annotation.queue import Pick, QueueSettings, Reason, draw_blind_sample, order_queue
-from models.vocabulary import CommentId, ThemeId
+from models.vocabulary import CommentId, RespondentId, ThemeId
 
 THEMES = [ThemeId(t) for t in ("bins", "drugs", "lights")]
 THRESHOLDS = np.array([0.4, 0.4, 0.3])
-ONLY_DOUBT = QueueSettings(rare=0, unlike=0, random=0, spread=0)
+ONLY_DOUBT = QueueSettings(rare=0, random=0, look_alike=1)
 
 
 def pool(n: int, seed: int = 0) -> tuple[list[CommentId], np.ndarray, np.ndarray]:
@@ -57,11 +57,9 @@ def test_the_nearest_to_a_threshold_comes_first_and_the_theme_in_doubt_is_named(
 def test_look_alikes_wait() -> None:
     p = np.full((4, 3), 0.39)
     v = np.array([[1.0, 0.0], [1.0, 0.01], [0.99, 0.0], [0.0, 1.0]])
-    found = queue([CommentId(c) for c in "abcd"], p, v, settings=QueueSettings(rare=0, random=0, spread=1))
+    found = queue([CommentId(c) for c in "abcd"], p, v, settings=QueueSettings(rare=0, random=0))
     assert [x.comment_id for x in found][:2] == ["a", "d"]
-    known = queue(
-        [CommentId(c) for c in "abcd"], p, v, settings=QueueSettings(rare=0, random=0, spread=1), decided_vectors=v[:1]
-    )
+    known = queue([CommentId(c) for c in "abcd"], p, v, settings=QueueSettings(rare=0, random=0), decided_vectors=v[:1])
     assert known[0].comment_id == "d"
 
 
@@ -81,25 +79,23 @@ def test_rare_themes_are_looked_for_until_there_are_enough() -> None:
 
 def test_the_first_half_has_the_same_mix_as_the_second() -> None:
     ids, p, v = pool(200)
-    found = queue(
-        ids, p, v, budget=100, settings=QueueSettings(rare=0.2, unlike=0.1, random=0.1, enough_positives=10**6)
-    )
+    found = queue(ids, p, v, budget=100, settings=QueueSettings(rare=0.2, random=0.1, enough_positives=10**6))
     for part in (found[:50], found[50:]):
         counted = Counter(x.reason for x in part)
-        assert [counted[r] for r in (Reason.RARE_THEME, Reason.UNLIKE_OTHERS, Reason.RANDOM)] == [10, 5, 5]
+        assert [counted[r] for r in (Reason.RARE_THEME, Reason.RANDOM)] == [10, 5]
 
 
 def test_random_picks_are_random_of_what_is_left() -> None:
     """With the queue all random, every comment is as likely to come first."""
     ids, p, v = pool(5)
-    only = QueueSettings(rare=0, unlike=0, random=1)
+    only = QueueSettings(rare=0, random=1)
     first = Counter(queue(ids, p, v, budget=1, seed=s, settings=only)[0].comment_id for s in range(1000))
     assert all(abs(first[c] - 200) < 60 for c in ids)
 
 
 def test_explanations_hold_no_word_of_a_comment() -> None:
     ids, p, v = pool(40)
-    for x in queue(ids, p, v, settings=QueueSettings(rare=0.3, unlike=0.2, random=0.2)):
+    for x in queue(ids, p, v, settings=QueueSettings(rare=0.3, random=0.2)):
         assert x.comment_id not in x.explanation
         assert x.theme is None or x.theme in x.explanation
 
@@ -142,3 +138,18 @@ def test_a_blind_sample_is_uniform_seeded_and_without_repetition() -> None:
     for wrong in ((ids * 2, 2), (ids, -1)):
         with pytest.raises(ValueError):
             draw_blind_sample(wrong[0], wrong[1], seed=0)
+
+
+def test_a_blind_sample_of_respondents_holds_all_their_comments_and_draws_each_as_often() -> None:
+    ids = [CommentId(f"c{i}") for i in range(6)]
+    who = [RespondentId(r) if r else None for r in ("a", "a", "a", "b", None, None)]
+    drawn = [draw_blind_sample(ids, 1, seed=s, respondents=who) for s in range(2000)]
+    counted = Counter(drawn)
+    assert set(counted) == {("c0", "c1", "c2"), ("c3",), ("c4",), ("c5",)}
+    assert all(abs(n - 500) < 100 for n in counted.values())
+    assert len(draw_blind_sample(ids, 5, seed=0, respondents=who)) >= 5
+    mixed = [3, 5, 0, 2, 4, 1]
+    again = draw_blind_sample([ids[i] for i in mixed], 3, seed=9, respondents=[who[i] for i in mixed])
+    assert again == draw_blind_sample(ids, 3, seed=9, respondents=who)
+    with pytest.raises(ValueError):
+        draw_blind_sample(ids, 2, seed=0, respondents=who[:3])

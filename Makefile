@@ -67,6 +67,10 @@ bench-bad-input: setup
 bench-column-roles: setup
 	$(BIN)/python -m benchmarks.column_roles
 
+.PHONY: bench-regexes
+bench-regexes: setup
+	$(BIN)/python -m benchmarks.regexes
+
 bench-nhs: setup
 	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.nhs
 

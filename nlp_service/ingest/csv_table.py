@@ -21,6 +21,7 @@ from nlp_service.ingest.table import (
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _SNIFF_CHARS: Final = 100_000
+_SNIFF_RECORDS: Final = 50
 _CHECK_EVERY: Final = 1_000
 
 
@@ -104,22 +105,26 @@ def _delimiter(text: str) -> tuple[str, str, int]:
     head, _, rest = text[:100].partition("\n")
     if head[:4].casefold() == "sep=" and head[4:].rstrip("\r") in _DELIMITERS and rest:
         return head[4:].rstrip("\r"), text[len(head) + 1 :], 1
-    best = (0.0, ",")
+    best = max((_evenness(text, d, strict=True), d) for d in _DELIMITERS[::-1])
+    if best[0] <= 0:  # quotes that do not pair up: the reader says so, with the delimiter that fits best otherwise
+        best = max((_evenness(text, d, strict=False), d) for d in _DELIMITERS[::-1])
+    return (best[1] if best[0] > 0 else ","), text, 0
+
+
+def _evenness(text: str, delimiter: str, *, strict: bool) -> float:
+    """Return how evenly a delimiter splits the first records: 0 if it does not split them, else the share with the most common width."""
     sample = text[:_SNIFF_CHARS]
-    for candidate in _DELIMITERS:
-        widths: Counter[int] = Counter()
-        try:
-            for i, cells in enumerate(csv.reader(io.StringIO(sample, newline=""), delimiter=candidate)):
-                if cells:
-                    widths[len(cells)] += 1
-                if i == 0 and len(cells) == 1:
-                    break
-                if i >= 50:  # noqa: PLR2004 -- enough records to tell
-                    break
-        except csv.Error:
-            continue
-        width, n = widths.most_common(1)[0] if widths else (1, 0)
-        if width > 1:
-            score = n / sum(widths.values()) + min(width, 20) / 1000
-            best = max(best, (score, candidate), key=lambda pair: pair[0])
-    return best[1], text, 0
+    widths: Counter[int] = Counter()
+    try:
+        for i, cells in enumerate(csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter, strict=strict)):
+            if i == 0 and len(cells) == 1:
+                return 0.0
+            if cells:
+                widths[len(cells)] += 1
+            if i >= _SNIFF_RECORDS:
+                break
+    except csv.Error as error:
+        if not (len(sample) < len(text) and "end of data" in str(error)):
+            return 0.0
+    width, n = widths.most_common(1)[0] if widths else (1, 0)
+    return n / sum(widths.values()) + min(width, 20) / 1000 if width > 1 else 0.0

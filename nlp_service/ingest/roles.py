@@ -78,7 +78,6 @@ _FULL_POSTCODE: Final = re.compile(r"[A-Za-z]{1,2}[0-9][A-Za-z0-9]? ?[0-9][A-Za-
 _SERIAL: Final = re.compile(r"[0-9]{5}")
 _SPACES: Final = re.compile(r"\s+")
 _GROUP_MARKS: Final = (" - ", " \u2013 ", ": ", " | ", " > ", "? ")
-_BRACKETED: Final = re.compile(r"([^\[\]]{1,1000}) \[([^\[\]]{1,300})\]")
 
 
 class Role(StrEnum):
@@ -244,8 +243,9 @@ def _groups(columns: Sequence[_Column]) -> dict[int, tuple[str, str]]:
     for c in columns:
         if c.facts.question and c.facts.option:
             found[c.index] = (c.facts.question, c.facts.option)
-        elif (m := _BRACKETED.fullmatch(c.name)) is not None:
-            found[c.index] = (m[1], m[2])
+        elif c.name.endswith("]") and " [" in c.name:
+            stem, _, option = c.name[:-1].rpartition(" [")
+            found[c.index] = (stem, option)
         else:
             for mark in _GROUP_MARKS:
                 stem, there, option = c.name.rpartition(mark)

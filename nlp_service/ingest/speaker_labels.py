@@ -44,7 +44,7 @@ _BRACKETS: Final = re.compile(r"[\[(]([^\[\]()\n]{1,40})[\])]")
 _SPACES: Final = re.compile(r"[ \t\u00a0]{2,}")
 _TIME_FIRST: Final = re.compile(rf"[\[(]?({_TIME})[\])]?[ \t]{{0,9}}[-\u2013\u2014|]?[ \t]{{0,9}}(?=\S)")
 _TIME_BEHIND: Final = re.compile(
-    rf"([^:\[\]()\n]{{1,{MAX_LABEL_CHARS}}}(?:\([^()\n:]{{1,40}}\))?)[ \t]{{0,9}}[\[(]({_TIME})[\])][ \t]{{0,9}}:?[ \t]?"
+    rf"([^\s:\[\]()][^:\[\]()\n]{{0,{MAX_LABEL_CHARS}}}(?:\([^()\n:]{{1,40}}\))?)[ \t]{{0,9}}[\[(]({_TIME})[\])][ \t]{{0,9}}:?[ \t]?"
 )
 
 

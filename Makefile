@@ -9,6 +9,7 @@ export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE := 1
 
 .PHONY: setup label-studio demo check test test-desktop soak bench bench-real bench-speed bench-bytes bench-bad-input bench-column-roles bench-nhs bench-few-labels bench-model-safety bench-coverage bench-round-pull measurements starter-model clean bench-queue
+.PHONY: setup demo check test test-desktop soak bench bench-real bench-speed bench-bytes bench-bad-input bench-column-roles bench-nhs bench-few-labels bench-model-safety bench-coverage measurements starter-model safeguarding-model bench-personal-data clean
 
 setup: $(READY)
 
@@ -87,6 +88,8 @@ bench-round-pull: setup $(LS)/bin/label-studio
 	$(BIN)/python -m benchmarks.round_pull
 bench-queue: setup
 	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.queue_order
+bench-personal-data: setup
+	$(BIN)/python -m benchmarks.personal_data
 
 # Writes docs/reference/measurements.md from the figures that benchmarks left in benchmarks/out.
 measurements: setup
@@ -96,6 +99,10 @@ measurements: setup
 starter-model: setup
 	OMP_NUM_THREADS=2 $(BIN)/themes train --decisions training/starter/corpus.jsonl \
 	  --codebook models/codebooks/community_safety.yaml --folds 2 --epochs 5 --joined 0.3 --no-fallback --about training/starter/about.yaml --out models/starter
+
+# Rebuilds the model that finds disclosures of harm from training/safeguarding.
+safeguarding-model: setup
+	$(BIN)/python -m training.disclosure_fit
 
 clean:
 	rm -rf $(VENV) demo-output benchmarks/out

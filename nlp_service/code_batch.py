@@ -4,24 +4,35 @@ import importlib.metadata
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from models.artefact import read_artefact
 from models.classifier import attach_coding
 from models.model import find_model_folder
 from models.vocabulary import CodedComment, Comment, ThemesError
 from nlp_service.coding_pool import ModelChoice, Progress, code_distinct
+from nlp_service.duplicates import find_duplicates
 from nlp_service.ingest.comments import Reading, read_comments
 from nlp_service.ingest.mapping import read_mapping
 from nlp_service.ingest.roles import Role
 from nlp_service.ingest.table import InputRefusedError
-from nlp_service.report.codings_file import write_csv, write_jsonl, write_parquet, write_problems, written_aside
-from nlp_service.report.run import Run, count_themes
+from nlp_service.privacy.redaction import count_kinds
+from nlp_service.protect_comments import as_shown, list_disclosures, protect_distinct, set_languages_apart
+from nlp_service.report.codings_file import (
+    write_csv,
+    write_disclosures,
+    write_jsonl,
+    write_parquet,
+    write_problems,
+    written_aside,
+)
+from nlp_service.report.run import Protection, Run, count_themes
 from nlp_service.report.workbook import write_workbook
 
+Line = TypeVar("Line")
 OUTPUTS: Final = (".jsonl", ".csv", ".xlsx", ".parquet")
 
 
@@ -50,6 +61,10 @@ class CodeRequest:
     mapping: Path | None = None
     """Roles of columns, saved from another wave."""
     roles: Mapping[str, Role] = field(default_factory=dict)
+    with_personal_data: bool = False
+    """Texts in the output as they were written, and not redacted."""
+    all_languages: bool = False
+    """Code comments that seem not to be in English too; they are listed as problems otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +75,8 @@ class CodedBatch:
     pairs: tuple[tuple[Comment, CodedComment], ...]
     problems_file: Path | None
     """Where problems were written, if there are any and the output itself has no place for them."""
+    safeguarding_file: Path | None = None
+    """Where the comments to read first were written, likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +86,8 @@ class CodedReading:
     reading: Reading
     run: Run
     pairs: tuple[tuple[Comment, CodedComment], ...]
+    n_other_languages: int = 0
+    """Comments that seem not to be in English: among the pairs if they were to be coded, problems if not."""
 
 
 def code_batch(request: CodeRequest, *, start: StartProgress) -> CodedBatch:
@@ -87,8 +106,11 @@ def code_batch(request: CodeRequest, *, start: StartProgress) -> CodedBatch:
         If an input, the model or the output cannot be used. Nothing is left behind then.
     """
     check_output(request.out)
+    began = time.monotonic()
     coded = code_inputs(request, start=start)
-    return CodedBatch(coded.run, coded.pairs, _write(request.out, coded.pairs, coded.run))
+    shown, protection = _protect(coded.pairs, coded.n_other_languages, request)
+    run = replace(coded.run, protection=protection, seconds=time.monotonic() - began)
+    return CodedBatch(run, coded.pairs, *_write(request.out, shown, run))
 
 
 def code_inputs(request: CodeRequest, *, start: StartProgress) -> CodedReading:
@@ -106,6 +128,9 @@ def code_inputs(request: CodeRequest, *, start: StartProgress) -> CodedReading:
         mapping=mapping,
         roles=request.roles,
     )
+    name = request.inputs[0].name if len(request.inputs) == 1 else None
+    readable = set_languages_apart(reading.comments, file=name, all_languages=request.all_languages)
+    reading = replace(reading, comments=readable.comments, problems=(*reading.problems, *readable.problems))
     if not reading.comments:
         raise InputRefusedError(
             "no_comments",
@@ -136,7 +161,26 @@ def code_inputs(request: CodeRequest, *, start: StartProgress) -> CodedReading:
         counts=count_themes(artefact.codebook, coded),
     )
     pairs = tuple(zip(reading.comments, coded, strict=True))
-    return CodedReading(reading, run, pairs)
+    return CodedReading(reading, run, pairs, readable.n_other_languages)
+
+
+def _protect(
+    pairs: tuple[tuple[Comment, CodedComment], ...], n_other_languages: int, request: CodeRequest
+) -> tuple[tuple[tuple[Comment, CodedComment], ...], Protection]:
+    """Return the pairs as the output shows them, and what was done for the residents behind them."""
+    comments = [c for c, _ in pairs]
+    has_text = request.out.suffix.lower() != ".jsonl"  # a codings file holds offsets into the original, and no text
+    redacting = has_text and not request.with_personal_data
+    known = protect_distinct([c.text for c in comments], with_redaction=redacting, jobs=request.jobs)
+    counts = count_kinds(one for c in comments if (one := known[c.text].redacted) is not None)
+    protection = Protection(
+        list_disclosures(comments, known),
+        find_duplicates([(c.id, c.text) for c in comments]),
+        n_other_languages,
+        tuple((kind.value, n) for kind, n in counts.items()),
+        request.with_personal_data if has_text else None,
+    )
+    return as_shown(pairs, known), protection
 
 
 def check_output(out: Path) -> None:
@@ -155,9 +199,9 @@ def check_output(out: Path) -> None:
         )
 
 
-def _write(out: Path, pairs: Sequence[tuple[Comment, CodedComment]], run: Run) -> Path | None:
+def _write(out: Path, pairs: Sequence[tuple[Comment, CodedComment]], run: Run) -> tuple[Path | None, Path | None]:
+    """Write the output, and beside it what it has no place for; return the paths of problems and comments to read first."""
     kind = out.suffix.lower()
-    beside = out.with_name(f"{out.name}.problems.jsonl")
     try:
         with written_aside(out) as aside:
             if kind == ".jsonl":
@@ -168,18 +212,28 @@ def _write(out: Path, pairs: Sequence[tuple[Comment, CodedComment]], run: Run) -
                 write_parquet(aside, pairs, run.codebook)
             else:
                 write_workbook(aside, pairs, run)
-            beside.unlink(missing_ok=True)
-            if kind == ".xlsx" or not run.problems:
-                return None
-            with written_aside(beside) as problems:
-                write_problems(problems, run.problems)
-            return beside
+            disclosures = run.protection.disclosures if run.protection else ()
+            return (
+                _beside(out, "problems", run.problems, write_problems),
+                _beside(out, "safeguarding", disclosures, write_disclosures),
+            )
     except OSError as error:
         raise OutputRefusedError(
             f"{out.name} cannot be written ({error.strerror}).",
             allowed="a place with room and the right to write.",
             next_step="change --out, or make room.",
         ) from error
+
+
+def _beside(out: Path, what: str, lines: Sequence[Line], write: Callable[[Path, Sequence[Line]], None]) -> Path | None:
+    """Write lines beside an output that is no workbook; remove what an earlier run left there."""
+    path = out.with_name(f"{out.name}.{what}.jsonl")
+    path.unlink(missing_ok=True)
+    if out.suffix.lower() == ".xlsx" or not lines:
+        return None
+    with written_aside(path) as aside:
+        write(aside, lines)
+    return path
 
 
 def _why(problems: Sequence[object]) -> str:

@@ -15,7 +15,8 @@ from nlp_service.coding_pool import ModelChoice, Progress
 from nlp_service.find_model import find_model
 from nlp_service.ingest.comments import BLANK, FACILITATOR
 from nlp_service.ingest.roles import Role
-from nlp_service.report.table import themes_table
+from nlp_service.protect_comments import OTHER_LANGUAGE
+from nlp_service.report.table import protection_lines, themes_table
 from nlp_service.settings import Settings
 
 _SHOWN_PROBLEMS: Final = 10
@@ -65,6 +66,12 @@ def _advance(bar: "tqdm[Never]", n: int) -> None:
     help="Who leads a workshop; may be given several times.",
 )
 @click.option("--with-facilitators", is_flag=True, help="Code facilitators' turns too; they are left out otherwise.")
+@click.option(
+    "--with-personal-data",
+    is_flag=True,
+    help="Texts as residents wrote them; names, numbers and addresses are replaced otherwise.",
+)
+@click.option("--all-languages", is_flag=True, help="Code comments that seem not to be in English too.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no table.")
 def code(
     inputs: tuple[Path, ...],
@@ -81,6 +88,8 @@ def code(
     batch_size: int | None,
     facilitators: tuple[str, ...],
     with_facilitators: bool,
+    with_personal_data: bool,
+    all_languages: bool,
     quiet: bool,
 ) -> None:
     """Code every comment in INPUT files (CSV, Excel, ODS, SPSS, Parquet, JSON) and every turn in transcripts (.vtt .srt .txt .docx .json).
@@ -114,6 +123,8 @@ def code(
         jobs or settings.jobs,
         mapping,
         as_roles(roles),
+        with_personal_data=with_personal_data,
+        all_languages=all_languages,
     )
     batch = code_batch(request, start=silent if quiet else progress_bar)
     run = batch.run
@@ -121,7 +132,8 @@ def code(
         click.echo(f"note: {note}", err=True)
     blank = [p for p in run.problems if p.code == BLANK]
     led = [p for p in run.problems if p.code == FACILITATOR]
-    others = [p for p in run.problems if p.code not in (BLANK, FACILITATOR)]
+    foreign = [p for p in run.problems if p.code == OTHER_LANGUAGE]
+    others = [p for p in run.problems if p.code not in (BLANK, FACILITATOR, OTHER_LANGUAGE)]
     for p in others[:_SHOWN_PROBLEMS]:
         where = " ".join(
             w for w in (p.file, f"row {p.row}" if p.row else "", f"column {p.column!r}" if p.column else "") if w
@@ -131,12 +143,17 @@ def code(
         click.echo(f"… and {len(others) - _SHOWN_PROBLEMS} more problems.", err=True)
     if not quiet:
         click.echo(themes_table(run))
+        for line in protection_lines(run):
+            click.echo(line)
     click.echo(
         f"{run.n_rows} rows: {run.n_comments} comments coded, {len(blank)} blank, "
-        f"{f'{len(led)} turns of facilitators, ' if led else ''}{len(others)} other problems; "
+        f"{f'{len(led)} turns of facilitators, ' if led else ''}"
+        f"{f'{len(foreign)} in other languages, ' if foreign else ''}{len(others)} other problems; "
         f"{run.seconds:.1f} s; {run.model}, {run.codebook.ref} -> {out}",
         err=True,
     )
+    if batch.safeguarding_file is not None:
+        click.echo(f"comments to read first are listed in {batch.safeguarding_file}", err=True)
     if batch.problems_file is not None:
         click.echo(f"blanks and problems are listed in {batch.problems_file}", err=True)
 

@@ -5,6 +5,7 @@ carry a person's name are places, not people.
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -23,7 +24,7 @@ _POSSESSIVE: Final = ("'s", "'S")
 _STRONG_TITLES: Final = frozenset("mr mrs mister cllr councillor pcso sgt sergeant wpc".split())
 """Before a name whatever its case."""
 _TITLES: Final = _STRONG_TITLES | frozenset(
-    "ms miss mx dr doctor prof professor rev reverend father sister sir dame lady lord pc ps dc ds di dci constable officer inspector insp superintendent supt "
+    "ms miss mx fr dr doctor prof professor rev reverend father sister sir dame lady lord pc ps dc ds di dci constable officer inspector insp superintendent supt "
     "commander commissioner chief imam rabbi pastor auntie aunty aunt uncle nurse judge baroness mp warden headteacher nan nana grandad coach".split()
 )
 """Before a capital."""
@@ -40,11 +41,44 @@ _RELATION: Final = re.compile(
     r"spoke to|speak to|spoken to|talk to|talked to|told|asked|from|with|by|and|when|saw|met|emailed|rang|phoned|ask|reported to|complained to|know|knows)\s{0,2},?\s{0,2}$",
     re.IGNORECASE,
 )
-_AFTER_PERSON: Final = re.compile(
-    r"\s{0,2}(?:,?\s(?:who|whose|from (?:number|no|flat|next|the|across|upstairs|downstairs|over)|at (?:number|no|flat)|next door|downstairs|upstairs|our (?:warden|caretaker|local|beat)|my (?:neighbour|son|husband|wife|friend)|"
-    r"(?:told|said|says|lives|rang|phoned|came|deals|sells|runs|helped|knows|keeps|never|always|was (?:attacked|mugged|stabbed|robbed)|got (?:mugged|stabbed|attacked|robbed)|has been|had)\b)|\s\((?:my|our|aged|\d))",
+_KIN: Final = re.compile(
+    r"\b(?:my|our|his|her|their|old|young|little|big|named|called)\s(?:\w{1,12}\s)?(?:husband|wife|partner|boyfriend|girlfriend|son|daughter|brother|sister|cousin|nephew|niece|mum|dad|uncle|aunt|auntie|grandson|"
+    r"granddaughter|friend|mate|neighbour|landlord|manager|warden|caretaker|carer|cleaner|colleague|ex|boss|teacher|builder)\s{1,2}$",
     re.IGNORECASE,
 )
+_ROLE: Final = re.compile(
+    r"\b(?:barber|postman|postie|baker|butcher|caretaker|concierge|warden|cleaner|carer|nurse|teacher|coach|manager|officer|constable|neighbour|neighbor|landlord|landlady|tenant|lodger|resident|builder|gardener|"
+    r"plumber|driver|cabbie|shopkeeper|owner|trader|volunteer|worker|organiser|leader|trainer|lad|lads|guy|bloke|chap|man|woman|girl|boy|kid|fella|dealer|friend|mate|pal|councillor|vicar|priest|imam|pastor|"
+    r"receptionist|housemate|flatmate|babysitter|nanny|childminder|granny|nephew|niece|cousin|grandson|granddaughter|stepdad|stepson|boyfriend|girlfriend|husband|wife|son|daughter|brother|sister),?\s{1,2}$",
+    re.IGNORECASE,
+)
+_DIRECT: Final = re.compile(
+    r"(?:\b(?:told|asked|ask|tell|remember|rip|r\.i\.p\.|regards|signed|sincerely|faithfully|thanks|cheers|thank|stabbed|attacked|mugged|robbed|killed|punched|bullied|invited|emailed|rang|phoned|texted|saw|met|know|knows|blame|"
+    r"because|when|if|even|why does|why is|poor|that|says|said|with|but|also|it was|reported it to|sorry for)|"
+    r"\b(?:spoke|speak|spoken|talk|talked|listen|wrote|written|said|reported|complained|complain|thanks|thank you|gave|give|apologised|belongs|raised with|spoke with|met with|it) (?:to|with))[,:]?\s{1,2}[\"']?$",
+    re.IGNORECASE,
+)
+"""What stands before a person's name more often than before anything else that has a capital."""
+_AFTER_PERSON: Final = re.compile(
+    r"\s{0,2}(?:,?\s(?:who|whose|from (?:number|no|flat|next|the|across|upstairs|downstairs|over)|at (?:number|no|flat)|next door|downstairs|upstairs|our (?:warden|caretaker|local|beat)|my (?:neighbour|son|husband|wife|friend)|"
+    r"(?:and (?:his|her|their|my|i)\b|told|said|says|lives|lived|agrees|moved (?:in|out)|has (?:rung|called|told|said|lived|asked|been (?:mugged|attacked|robbed|told|here))|is (?:scared|frightened|leaving|lovely|brilliant|a )|saw|knew|thinks|fixed|asked|works|moved|fell|died|shouts|threatened|bullies|nicks|rang|phoned|came|deals|sells|runs|helped|knows|keeps|never|always|was (?:attacked|mugged|stabbed|robbed)|got (?:mugged|stabbed|attacked|robbed)|has been|had)\b)|\s\((?:my|our|aged|\d)|,\s(?:a resident|aged|\d\d|my|our|the (?:old|new|caretaker|warden|owner|vicar)|he |she |who)|'s (?:mum|dad|mother|father|son|sons|daughter|brother|sister|wife|husband|kids|children|dog|car|van|flat|house|door|shop|caf|cab|bike|boys|family|garden|window))",
+    re.IGNORECASE,
+)
+_ASKING: Final = re.compile(
+    r"\s(?:you|the|we|they|it|there|i|this|that|someone|somebody|he|she|anyone|anybody|my|our|be|not|power)\b",
+    re.IGNORECASE,
+)
+_LOOSE_AFTER: Final = re.compile(
+    r",? (?:who|from the|my|asked|says|came|whose|keeps|works|moved|never|always|runs|sells|knows)\b", re.IGNORECASE
+)
+"""What also follows other words that open a sentence."""
+_LOWER_AFTER: Final = re.compile(r"\s(?:got|was|is|has|had|says|said|who|from|lives|told)\b|\s?[,.!?]|$")
+_SELF: Final = re.compile(r"\b(?:i am|i'm|im|this is|it's|its)\s{1,2}$", re.IGNORECASE)
+_PEOPLES: Final = re.compile(
+    r"(?:ish|ians?|eans?|[^h]ans|ists?|[^t]ers|ics?)$|^(?:portuguese|chinese|japanese|maltese|lebanese|sudanese|vietnamese|moroccan|somali|ethiopian|iraqis?|turk|turks|arab|arabs|jew|jews|"
+    r"tory|tories|labour|greens|yardies?|yobs?|hoodies?)$"
+)
+"""Peoples, parties and trades: words with a capital that are no person."""
 _SPEAKING: Final = re.compile(
     r"\s(?:told|said|says|rang|phoned|lives|who|from number|next door|at number)\b", re.IGNORECASE
 )
@@ -117,15 +151,22 @@ class _Word:
         return self.end - 2 if self.text.endswith(_POSSESSIVE) and len(self.text) > 2 else self.end
 
 
+def _plain_key(word: str) -> str:
+    """Return the word in lower case without accents, as the lists hold it."""
+    if word.isascii():
+        return word.lower()
+    return "".join(c for c in unicodedata.normalize("NFD", word.lower()) if not unicodedata.combining(c))
+
+
 def _words(text: str) -> list[_Word]:
     shouted = sum(map(str.isupper, text)) > sum(map(str.islower, text))
     words: list[_Word] = []
     last = 0
     for m in _WORD.finditer(text):
         between = text[last : m.start()]
-        key = m.group().lower()
+        key = _plain_key(m.group())
         key = key.removesuffix("'s")
-        opens = not words or any(c in between for c in '.!?\n\r:;•*"(') or " - " in between or "  " in between
+        opens = not words or any(c in between for c in '.!?\n\r:;•*"(') or " - " in between
         words.append(_Word(m.start(), m.end(), m.group(), key, m.group()[0].isupper() and not shouted, opens))
         last = m.end()
     return words
@@ -202,7 +243,8 @@ class _Search:
         if first == i or (not kind.capital and self.words[i - 1].text.endswith(_POSSESSIVE) and not saint):
             return
         weak = kind.key in _WEAK_PLACE_TYPES
-        if weak and not kind.capital and not all(w.capital for w in self.words[first:i]):
+        run = self.words[first:i]
+        if weak and not kind.capital and (any(w.key in _sure_given() for w in run) or not all(w.capital for w in run)):
             return
         if weak and i - first == 1 and kind.capital and self.words[first].key in _given():
             before = self.text[max(0, self.words[first].start - 12) : self.words[first].start]
@@ -387,6 +429,8 @@ class _Search:
         if re.search(r"\bthe\s$", before, re.IGNORECASE):
             return False
         if word.key in word_list("strict_names"):
+            if _KIN.search(before) or (word.key == "will" and not word.opens and not _ASKING.match(after)):
+                return True
             if _SPEAKING.match(after) and not _MONTH_BEFORE.search(before):
                 return True
             return (
@@ -425,28 +469,89 @@ class _Search:
                     and _adjacent(self.text, nxt, self.words[i + 2])
                 )
                 if (nxt.key.endswith("s") and nxt.key[:-1] in surnames and nxt.key not in surnames | _common()) or (
-                    family and nxt.key in surnames | _given()
+                    family and nxt.key not in _common()
                 ):
                     self.add(nxt.start, nxt.name_end)
 
+    def find_by_context(self) -> None:
+        """Keep unknown words with a capital where the words around them leave little else to be meant."""
+        for run in self._open_runs():
+            if self._is_introduced(run):
+                self.add(run[0].start, run[-1].name_end)
+        for i, word in enumerate(self.words):
+            if word.capital or word.key in _common() or len(word.key) < 3 or word.opens or not self.is_free(word):
+                continue
+            before = self.text[max(0, word.start - 60) : word.start]
+            after = self.text[word.end : word.end + 12]
+            told = _KIN.search(before) and not word.key.endswith(("s", "ed", "ing")) and _LOWER_AFTER.match(after)
+            if told or (_NAMING.search(before) and self.words[i - 1].key not in {"a", "the"}):
+                self.take_run(i, most=2)
+
+    def _is_introduced(self, run: list[_Word]) -> bool:
+        if not self._has_name_form(run) or len(run) > 3:
+            return False
+        first, last = run[0], run[-1]
+        if len(run) == 1 and first.key in word_list("strict_names"):
+            return False
+        before = self.text[max(0, first.start - 60) : first.start]
+        after = self.text[last.name_end : last.name_end + 40]
+        if first.opens:
+            signed = bool(
+                re.search(
+                    r"(?i)\b(?:regards|signed|thanks|sincerely|faithfully|cheers|rip|love)\s{0,2}[,.:]?\s{0,3}$", before
+                )
+            )
+            follows = _AFTER_PERSON.match(after) and not _LOOSE_AFTER.match(after)
+            return signed or bool(follows) or self._is_listed(first)
+        if _NAMING.search(before) or _KIN.search(before) or _ROLE.search(before) or self._is_listed(first):
+            return True
+        if _SELF.search(before):
+            return bool(re.match(r"\s?(?:,|\.|!|and i\b|and we\b|from\b|here\b|$)", after, re.IGNORECASE))
+        if _DIRECT.search(before):
+            return True
+        return bool(_AFTER_PERSON.match(after)) and not _PLACE_BEFORE.search(before)
+
+    def _has_name_form(self, run: list[_Word]) -> bool:
+        before = self.text[max(0, run[0].start - 10) : run[0].start]
+        if _SAINT_BEFORE.search(before) or re.search(r"\d\s$", before):
+            return False
+        if any(w.text.isupper() or len(w.text) < 3 or w.key in _ANY_PLACE_TYPES for w in run):
+            return False
+        if any("-" in w.key and set(w.key.split("-")) & _common() for w in run):
+            return False
+        return not _PEOPLES.search(run[-1].key) or len(run) > 1
+
     def unexplained(self) -> list[tuple[int, int]]:
-        """Return the sentences in which a capitalised word is left that neither lists nor places explain."""
+        """Return the sentences with a run of capitalised words that lists and places leave open and that may be a person."""
         found: list[tuple[int, int]] = []
+        for run in self._open_runs():
+            first, last = run[0], run[-1]
+            if (found and first.start < found[-1][1]) or not self._is_person(run):
+                continue
+            end = _SENTENCE_END.search(self.text, last.end)
+            begin = found[-1][1] if found else 0
+            for stop in _SENTENCE_END.finditer(self.text, max(begin, first.start - _SENTENCE_CHARS), first.start):
+                begin = stop.end()
+            found.append((begin, min(end.end() if end else len(self.text), last.end + _SENTENCE_CHARS)))
+        return found
+
+    def _open_runs(self) -> list[list[_Word]]:
+        runs: list[list[_Word]] = []
         for w in self.words:
             if (
                 not w.capital
-                or w.key in _common()
+                or w.key in _TITLES
+                or (w.text.isupper() and len(w.text) > 1)
                 or len(w.key) == 1
+                or (w.key in _common() and w.key not in word_list("surnames"))
                 or not self.is_free(w)
-                or (found and w.start < found[-1][1])
             ):
                 continue
-            end = _SENTENCE_END.search(self.text, w.end)
-            begin = found[-1][1] if found else 0
-            for stop in _SENTENCE_END.finditer(self.text, max(begin, w.start - _SENTENCE_CHARS), w.start):
-                begin = stop.end()
-            found.append((begin, min(end.end() if end else len(self.text), w.end + _SENTENCE_CHARS)))
-        return found
+            if runs and _adjacent(self.text, runs[-1][-1], w):
+                runs[-1].append(w)
+            else:
+                runs.append([w])
+        return [r for r in runs if not all(w.key in _common() for w in r)]
 
     def find_statistical(self) -> None:
         """Keep what the recogniser takes for persons, where the form agrees."""
@@ -482,7 +587,26 @@ class _Search:
         after = self.text[word.end : word.end + 40]
         if word.key in word_list("surnames") or _NAMING.search(before):
             return not word.opens or bool(_AFTER_PERSON.match(after))
-        return bool(_RELATION.search(before)) or bool(_AFTER_PERSON.match(after))
+        if bool(_RELATION.search(before)) or bool(_AFTER_PERSON.match(after)) or self._is_listed(word):
+            return True
+        return not word.opens and self._has_name_form(run)
+
+    def _is_place(self, word: _Word) -> bool:
+        return any(self._blocked[word.start : word.end])
+
+    def _is_listed(self, word: _Word) -> bool:
+        """Return whether a known given name stands beside it in a list: "Kaiden and Mehdi"."""
+        i = self._at[word.start]
+        for a, b, other in ((i, i + 1, i + 2), (i - 2, i - 1, i - 2)):
+            joined = a >= 0 and other < len(self.words) and self.words[b].key == "and"
+            if (
+                joined
+                and self.words[other].capital
+                and self.words[other].key in _sure_given()
+                and not self._is_place(self.words[other])
+            ):
+                return True
+        return False
 
 
 def find_names(text: str, taken: Sequence[PersonalData] = ()) -> tuple[PersonalData, ...]:
@@ -491,5 +615,6 @@ def find_names(text: str, taken: Sequence[PersonalData] = ()) -> tuple[PersonalD
     search.find_titled()
     search.find_given()
     search.find_initialled()
+    search.find_by_context()
     search.find_statistical()
     return tuple(PersonalData(s, e, Kind.NAME) for s, e in sorted(search.spans))

@@ -176,6 +176,10 @@ def _postcodes(text: str) -> Iterator[PersonalData]:
 
 def _plates(text: str) -> Iterator[PersonalData]:
     for m in _PLATE.finditer(text):
+        if not (m.group().isupper() or m.group().islower()) or (
+            " " in m.group() and _WORDS_LIKE_PLATES.fullmatch(m.group()[-3:])
+        ):
+            continue
         yield PersonalData(m.start(), m.end(), Kind.VEHICLE)
     for m in _PLATE_SPLIT.finditer(text):
         if m.group().isupper():

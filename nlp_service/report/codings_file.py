@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from models.vocabulary import Codebook, CodedComment, Comment, Problem
+from nlp_service.report.run import Disclosure
 
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 _PARQUET_ROWS: Final = 5_000
@@ -167,6 +168,14 @@ def write_problems(path: Path, problems: Sequence[Problem]) -> None:
                 "found": p.found,
                 "next_step": p.next_step,
             }
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def write_disclosures(path: Path, disclosures: Sequence[Disclosure]) -> None:
+    """Write the comments to read first as JSON lines: comment_id, probability, row, question; no text."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for d in disclosures:
+            line = {"comment_id": d.comment_id, "probability": d.probability, "row": d.row, "question": d.question}
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 

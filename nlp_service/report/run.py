@@ -3,7 +3,33 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from models.vocabulary import Codebook, CodedComment, Comment, Problem
+from models.vocabulary import Codebook, CodedComment, Comment, CommentId, Problem
+from nlp_service.duplicates import Duplicates
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """A comment that may disclose harm to somebody: read first, and never quoted."""
+
+    comment_id: CommentId
+    probability: float
+    row: int | None = None
+    question: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """What was done for the residents behind the comments, and what a person should look at."""
+
+    disclosures: tuple[Disclosure, ...]
+    """The likeliest first."""
+    duplicates: Duplicates
+    n_other_languages: int
+    """Comments that are not in English, as it seems: listed as problems, or coded if that was asked for."""
+    redacted: tuple[tuple[str, int], ...] = ()
+    """How many findings of each kind were replaced in the output."""
+    with_personal_data: bool | None = None
+    """True: texts stand as they were written. None: the output carries no text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +52,7 @@ class Run:
     seconds: float
     counts: tuple[tuple[str, int, int], ...]
     """For each theme of the codebook: id, comments coded with it (a parent: with any of its themes), unsure among all."""
+    protection: Protection | None = None
 
 
 def count_themes(codebook: Codebook, coded: list[CodedComment]) -> tuple[tuple[str, int, int], ...]:

@@ -48,6 +48,26 @@ def shares_table(report: Report) -> str:
     return "\n".join(lines)
 
 
+def protection_lines(run: Run) -> list[str]:
+    """Return what a person should look at before the themes: disclosures, copies, personal data."""
+    if run.protection is None:
+        return []
+    n, copies = len(run.protection.disclosures), run.protection.duplicates
+    lines = []
+    if n:
+        lines.append(f"Read first: {n} comment{'s' if n > 1 else ''} may disclose harm to somebody (safeguarding).")
+    if copies.groups:
+        lines.append(
+            f"{copies.n_comments} comments are {copies.n_distinct} distinct texts: {len(copies.groups)} groups of copies, "
+            f"the largest of {copies.groups[0].size}."
+        )
+    if run.protection.with_personal_data is True:
+        lines.append("Texts in the output stand as they were written, with personal data.")
+    elif run.protection.redacted:
+        lines.append("Replaced in texts: " + ", ".join(f"{n} {kind}" for kind, n in run.protection.redacted) + ".")
+    return lines
+
+
 def underlined(comment: Comment, coded: CodedComment, codebook: Codebook) -> str:
     """Return a comment with each coded theme and, beneath the words that carry it, a line of tildes."""
     lines = [f"{comment.id}" + (f"  ({comment.question})" if comment.question else "")]

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from models.vocabulary import CodedComment, Comment
-from nlp_service.report.run import Run, evidence_quotes
+from nlp_service.report.run import Protection, Run, evidence_quotes
 
 MAX_CELL_UNITS: Final = 32_767
 """What a worksheet cell can hold, in UTF-16 code units."""
 _CUT: Final = " […shortened: the JSONL and Parquet outputs hold all]"
 _BAD_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _WIDTHS: Final = {
+    "Safeguarding": (24, 8, 40, 12),
+    "Duplicates": (10, 10, 14, 100),
     "Comments": (14, 30, 60, 40, 16, 60, 30, 20),
     "Themes": (16, 40, 12, 12, 12, 60),
     "Problems": (24, 8, 30, 18, 40, 60),
@@ -25,8 +27,12 @@ _WIDTHS: Final = {
 def write_workbook(path: Path, pairs: Sequence[tuple[Comment, CodedComment]], run: Run) -> None:
     """Write the workbook row by row, in memory that does not grow with the number of comments."""
     with open_book(path, run.started_at) as add_sheet:
+        if run.protection is not None:
+            _safeguarding(add_sheet("Safeguarding", _WIDTHS["Safeguarding"]), run.protection)
         _comments(add_sheet("Comments", _WIDTHS["Comments"]), pairs, run)
         _themes(add_sheet("Themes", _WIDTHS["Themes"]), run)
+        if run.protection is not None:
+            _duplicates(add_sheet("Duplicates", _WIDTHS["Duplicates"]), run.protection)
         _problems(add_sheet("Problems", _WIDTHS["Problems"]), run)
         _run(add_sheet("Run", _WIDTHS["Run"]), run)
 
@@ -93,8 +99,11 @@ def _comments(sheet: Sheet, pairs: Sequence[tuple[Comment, CodedComment]], run: 
         "Respondent or speaker",
     )
     label = {t.id: t.label for t in run.codebook.themes}
+    unquoted = {d.comment_id for d in run.protection.disclosures} if run.protection else set()
     for comment, coded in pairs:
-        quotes = evidence_quotes(comment, coded)
+        quotes = (
+            evidence_quotes(comment, coded) if comment.id not in unquoted else [("not quoted", ["see Safeguarding"])]
+        )
         sheet.row(
             comment.id,
             comment.question,
@@ -105,6 +114,25 @@ def _comments(sheet: Sheet, pairs: Sequence[tuple[Comment, CodedComment]], run: 
             "\n".join(f"{label[t]} ({t}) {dict(coded.probabilities)[t]:.2f}" for t in coded.unsure),
             comment.respondent,
         )
+
+
+def _safeguarding(sheet: Sheet, protection: Protection) -> None:
+    sheet.head("Comment", "Row", "Question", "Probability")
+    for d in protection.disclosures:
+        sheet.row(d.comment_id, d.row, d.question, d.probability)
+    if not protection.disclosures:
+        sheet.row("None found")
+    sheet.row(None)
+    sheet.row(SAFEGUARDING)
+
+
+def _duplicates(sheet: Sheet, protection: Protection) -> None:
+    found = protection.duplicates
+    sheet.head("Group", "Comments", "Wordings", "Comments of the group")
+    for i, group in enumerate(found.groups, 1):
+        sheet.row(i, group.size, group.n_wordings, ", ".join(group.comments))
+    sheet.row(None)
+    sheet.row("", found.n_comments, found.n_distinct, "All comments, and distinct texts: a group counts once")
 
 
 def _themes(sheet: Sheet, run: Run) -> None:
@@ -128,6 +156,10 @@ def _run(sheet: Sheet, run: Run) -> None:
         sheet.row(name, value)
 
 
+SAFEGUARDING: Final = (
+    "These comments may disclose abuse, exploitation, self-harm or immediate danger. A person should read each before "
+    "anything else. The list is a machine's: it misses some and names some that disclose nothing. They are never quoted."
+)
 NO_INTERVAL: Final = (
     "Shares count what the model coded, of all comments that could be read. They have no interval: that needs a "
     "random sample that people have coded blind."
@@ -142,6 +174,7 @@ def run_lines(run: Run) -> list[tuple[str, str]]:
         ("Comments coded", str(run.n_comments)),
         ("Distinct texts", str(run.n_distinct)),
         ("Problems listed", str(len(run.problems))),
+        *_protection_lines(run.protection),
         ("Model", run.model),
         ("Codebook", run.codebook.ref),
         ("Encoder", f"{run.encoder} ({run.backend})"),
@@ -149,4 +182,22 @@ def run_lines(run: Run) -> list[tuple[str, str]]:
         ("Started (UTC)", run.started_at.isoformat(timespec="seconds")),
         ("Seconds", f"{run.seconds:.1f}"),
         *(("Note", note) for note in run.notes),
+    ]
+
+
+def _protection_lines(protection: Protection | None) -> list[tuple[str, str]]:
+    if protection is None:
+        return []
+    groups = protection.duplicates.groups
+    largest = f"; the largest has {groups[0].size} comments" if groups else ""
+    if protection.with_personal_data:
+        data = "left as written (--with-personal-data)"
+    else:
+        data = "replaced: " + (", ".join(f"{n} {kind}" for kind, n in protection.redacted) or "none found")
+    return [
+        ("To read first (safeguarding)", str(len(protection.disclosures))),
+        ("Distinct texts, near copies once", str(protection.duplicates.n_distinct)),
+        ("Groups of copies", f"{len(groups)}{largest}"),
+        ("Not in English, as it seems", str(protection.n_other_languages)),
+        ("Personal data", data),
     ]

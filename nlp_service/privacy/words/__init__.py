@@ -13,7 +13,7 @@ from typing import Final
 
 from nlp_service.privacy.personal_data import PLAIN_MARKS
 
-COMMON_TIMES: Final = 4
+COMMON_TIMES: Final = 2
 _HERE: Final = Path(__file__).parent
 _WORD: Final = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+){0,3}")
 

@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     """THEMES_LABEL_STUDIO_TOKEN: of the account that owns the rounds' projects."""
     label_studio_timeout_s: float = Field(default=60.0, gt=0, le=3600)
     """THEMES_LABEL_STUDIO_TIMEOUT_S: how long to wait for one of its answers, in seconds."""
+    label_studio_secret: str | None = Field(default=None, min_length=16, max_length=200, repr=False)
+    """THEMES_LABEL_STUDIO_SECRET: what Label Studio must know to ask the service for suggestions and to nudge it."""
 
     store: str = Field(default_factory=lambda: f"sqlite:///{Path.home() / '.local' / 'share' / 'themes' / 'themes.db'}")
     """THEMES_STORE: where the service keeps batches: `sqlite:///FILE` or `postgresql://USER@HOST/NAME`."""

@@ -140,7 +140,13 @@ class LabelStudio:
         return {_whole(u.get("id")): str(u.get("email", "")) for u in people}
 
     def add_webhook(self, project: int, url: str, secret: str) -> None:
-        """Let the server call an address, with a secret in its header, whenever something in a project changes."""
+        """Let the server call an address, with a secret in its header, whenever something in a project changes.
+
+        A project that calls the address already is left as it is.
+        """
+        there = _list(self._call("GET", "/api/webhooks/", params={"project": project}))
+        if any(_mapping(w).get("url") == url for w in there):
+            return
         wanted = {
             "project": project, "url": url, "send_payload": False, "send_for_all_actions": True, "is_active": True,
             "headers": {"Authorization": f"Bearer {secret}"},

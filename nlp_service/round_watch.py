@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 class RoundWatch:
     """One thread that pulls a round after a nudge; many nudges while it pulls are one more pull.
 
-    A nudge that is lost changes nothing but the time: the next one, or `themes round pull`, brings the same.
+    A nudge that is lost changes nothing but the time: the next one, the clock, or `themes round pull` brings the same.
 
     Parameters
     ----------
@@ -23,10 +23,12 @@ class RoundWatch:
         Where it is.
     quiet_s
         How long to wait after a nudge, in seconds, so that a burst of them is one pull.
+    every_s
+        Pull after so many seconds without a nudge, too.
     """
 
-    def __init__(self, folder: Path, server: Server, *, quiet_s: float = 2.0) -> None:
-        self._folder, self._server, self._quiet_s = folder, server, quiet_s
+    def __init__(self, folder: Path, server: Server, *, quiet_s: float = 2.0, every_s: float = 900.0) -> None:
+        self._folder, self._server, self._quiet_s, self._every_s = folder, server, quiet_s, every_s
         self._nudged, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="round-watch", daemon=True)
         self.n_pulls = 0
@@ -47,7 +49,7 @@ class RoundWatch:
 
     def _run(self) -> None:
         while True:
-            self._nudged.wait()
+            self._nudged.wait(self._every_s)
             if self._stopping.wait(self._quiet_s) or self._stopping.is_set():
                 return
             self._nudged.clear()

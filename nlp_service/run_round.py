@@ -4,7 +4,7 @@ import contextlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -71,8 +71,12 @@ class Server:
     """Which Label Studio, and as whom."""
 
     url: str
-    token: str
+    token: str = field(repr=False)
     timeout_s: float = 60.0
+    webhook: str | None = None
+    """Where it shall call when something changes: the service's `/label-studio/webhook`."""
+    secret: str | None = field(default=None, repr=False)
+    """What it shows there."""
 
     def connect(self) -> LabelStudio:
         """Return a client."""
@@ -152,7 +156,7 @@ def start_round(request: StartRequest, server: Server) -> Started:
             try:
                 for kind in (Kind.BLIND, Kind.ASSISTED):
                     if plan.of(kind):
-                        project, added = _fill_project(studio, plan, kind, made)
+                        project, added = _fill_project(studio, server, plan, kind, made)
                         plan, n_added = plan.with_project(kind, project), n_added + added
             except BaseException:
                 _delete(studio, made)
@@ -161,7 +165,7 @@ def start_round(request: StartRequest, server: Server) -> Started:
     return Started(plan, n_added, tuple(notes))
 
 
-def _fill_project(studio: LabelStudio, plan: Round, kind: Kind, made: list[int]) -> tuple[int, int]:
+def _fill_project(studio: LabelStudio, server: Server, plan: Round, kind: Kind, made: list[int]) -> tuple[int, int]:
     found = studio.find_projects(plan.mark(kind))
     if len(found) > 1:
         raise RoundError(
@@ -192,6 +196,8 @@ def _fill_project(studio: LabelStudio, plan: Round, kind: Kind, made: list[int])
                 allowed="all of them.",
                 next_step="give the same command again; nothing is doubled.",
             )
+    if server.webhook is not None and server.secret is not None:
+        studio.add_webhook(project, server.webhook, server.secret)
     studio.change_project(project, ready_settings(plan, kind))
     return project, len(missing)
 
@@ -430,7 +436,7 @@ def adjudicate_round(folder: Path, server: Server) -> tuple[PulledRound, int]:
         with server.connect() as studio:
             made: list[int] = []
             try:
-                project, added = _fill_project(studio, round_, Kind.ADJUDICATION, made)
+                project, added = _fill_project(studio, server, round_, Kind.ADJUDICATION, made)
             except BaseException:
                 _delete(studio, made)
                 raise

@@ -38,6 +38,9 @@ class Person:
     def projects(self) -> list[dict[str, Any]]:
         return list(self._call("GET", "/api/projects", params={"page_size": 1000})["results"])
 
+    def webhooks(self, project: int) -> list[dict[str, Any]]:
+        return list(self._call("GET", "/api/webhooks/", params={"project": project}))
+
     def answer(
         self,
         task: int,

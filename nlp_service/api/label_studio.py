@@ -20,6 +20,7 @@ from annotation.display import make_display
 from annotation.interface import make_result
 from nlp_service.api.problems import problem
 from nlp_service.classify_texts import MAX_TEXT_CHARS, MAX_TEXTS, BusyError, TextClassifier
+from nlp_service.round_watch import RoundWatch
 
 PREFIX: Final = "/label-studio"
 
@@ -107,6 +108,11 @@ def make_label_studio_app(classifier: TextClassifier, secret: str, nudge: Callab
     app.add_exception_handler(BusyError, _busy)
     app.add_exception_handler(Exception, _bug)
     return app
+
+
+def mount_label_studio(app: FastAPI, classifier: TextClassifier, secret: str, watch: RoundWatch | None) -> None:
+    """Open `/label-studio` of the service; nudges go to the watch, if there is one."""
+    app.mount(PREFIX, make_label_studio_app(classifier, secret, watch.nudge if watch is not None else lambda: None))
 
 
 def _invalid(_request: Request, _error: Exception) -> Response:

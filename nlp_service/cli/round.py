@@ -1,16 +1,20 @@
 """`themes round`: a thin door to `nlp_service.run_round` and `nlp_service.close_round`."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from annotation.agreement import Figure
+from annotation.interface import make_interface
 from annotation.stopping import NEXT
+from models.artefact import read_artefact
 from nlp_service.cli.code import progress_bar
 from nlp_service.cli.training import FitProgress
 from nlp_service.close_round import CloseRequest, close_round
+from nlp_service.find_model import find_model
 from nlp_service.round_folder import DECISIONS, SETTLED
 from nlp_service.run_round import (
     CodersAgreement,
@@ -89,11 +93,16 @@ def round_() -> None:
 @click.option("--model", metavar="ID_OR_DIR", help="The model of the codings, if it is neither shipped nor registered.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the draws.")
 @click.option("--show-question", is_flag=True, help="Show coders which question a comment answers.")
+@click.option(
+    "--webhook",
+    metavar="URL",
+    help="Where the server says that something changed: …/label-studio/webhook of `themes serve`.",
+)
 @_comment_options
 @_server_options
 def start(
     codings: Path, files: tuple[Path, ...], labels: int, coders: int, overlap: float, blind: float, out: Path, model: str | None,
-    seed: int, show_question: bool, text: tuple[str, ...], id_column: str | None, sheet: str | None,
+    seed: int, show_question: bool, webhook: str | None, text: tuple[str, ...], id_column: str | None, sheet: str | None,
     facilitators: tuple[str, ...], url: str | None, token: str | None,
 ) -> None:  # fmt: skip
     """Put comments into two Label Studio projects: one with suggestions, one drawn at random without.
@@ -109,12 +118,26 @@ def start(
         codings, Source(files, text, id_column, sheet, facilitators), out, settings.registry, labels, coders, overlap, blind,
         model or settings.model, seed, show_question,
     )  # fmt: skip
-    started = start_round(request, _server(settings, url, token))
+    started = start_round(request, _calling(settings, _server(settings, url, token), webhook))
     for note in started.notes:
         click.echo(f"note: {note}.", err=True)
     for kind, project in started.round.projects:
         click.echo(f"{kind}: {len(started.round.of(kind))} comments, {started.round.url}/projects/{project}")
     click.echo(f"round {started.round.id}: {started.n_added} tasks added -> {out}")
+
+
+@round_.command()
+@click.option("--model", metavar="ID_OR_DIR", help="Whose codebook. [default: the published one, else starter]")
+def interface(model: str | None) -> None:
+    """Print the labelling interface of a model's codebook, for projects that you make in Label Studio yourself.
+
+    \b
+    Example:
+      themes round interface > interface.xml
+    """
+    settings = Settings()
+    artefact = read_artefact(find_model(settings.registry, model, default=settings.model))
+    click.echo(make_interface(artefact.codebook, suggestions=False))
 
 
 @round_.command()
@@ -223,6 +246,14 @@ def _server(settings: Settings, url: str | None, token: str | None) -> Server:
             "name the server with --url and --token, or THEMES_LABEL_STUDIO_URL and THEMES_LABEL_STUDIO_TOKEN."
         )
     return Server(where, key, settings.label_studio_timeout_s)
+
+
+def _calling(settings: Settings, server: Server, webhook: str | None) -> Server:
+    if webhook is None:
+        return server
+    if settings.label_studio_secret is None:
+        raise click.UsageError("--webhook needs THEMES_LABEL_STUDIO_SECRET.")
+    return replace(server, webhook=webhook, secret=settings.label_studio_secret)
 
 
 def _show_pulled(folder: Path, pulled: PulledRound) -> None:

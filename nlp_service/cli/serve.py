@@ -13,6 +13,9 @@ from models.model import Backend, load_model
 from models.vocabulary import ThemesError
 from nlp_service.classify_texts import TextClassifier
 from nlp_service.find_model import find_model
+from nlp_service.round_folder import read_round
+from nlp_service.round_watch import RoundWatch
+from nlp_service.run_round import Server
 from nlp_service.settings import Settings
 
 AGAIN_S: Final = 2.0
@@ -32,8 +35,12 @@ class ServeRefusedError(ThemesError):
 @click.option(
     "--workers", type=click.IntRange(0, 64), default=1, show_default=True, help="Workers to start for batches."
 )
+@click.option(
+    "--round", "round_folder", type=click.Path(path_type=Path), metavar="DIR",
+    help="Round to pull when Label Studio says that something changed.",
+)  # fmt: skip
 @click.option("--quiet", is_flag=True, help="No line for each request on standard error.")
-def serve(host: str, port: int, model: str | None, workers: int, quiet: bool) -> None:
+def serve(host: str, port: int, model: str | None, workers: int, round_folder: Path | None, quiet: bool) -> None:
     """Code texts and batches for other programs, until stopped.
 
     The first time, a link is printed that makes the admin key. Until there is a key, this machine alone is listened to,
@@ -47,6 +54,7 @@ def serve(host: str, port: int, model: str | None, workers: int, quiet: bool) ->
     import uvicorn  # noqa: PLC0415 -- what only a service needs
 
     from nlp_service.api.app import make_app  # noqa: PLC0415
+    from nlp_service.api.label_studio import PREFIX, mount_label_studio  # noqa: PLC0415
     from nlp_service.api.middleware import write_log_line  # noqa: PLC0415
     from nlp_service.api.service import open_service  # noqa: PLC0415
     from nlp_service.store.database import open_store  # noqa: PLC0415
@@ -68,13 +76,34 @@ def serve(host: str, port: int, model: str | None, workers: int, quiet: bool) ->
     if not keys.has_keys():
         click.echo(f"make the admin key, once: {base}/first-key?token={service.first_link.token}", err=True)
     app = make_app(service, write_log=None if quiet else write_log_line)
+    watch = _find_watch(settings, round_folder)
+    if settings.label_studio_secret is not None:
+        mount_label_studio(app, classifier, settings.label_studio_secret, watch)
+        click.echo(f"for Label Studio: {base}{PREFIX}", err=True)
     supervisor = Supervisor(workers)
     supervisor.start()
     try:
         uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)
     finally:
         supervisor.stop()
+        if watch is not None:
+            watch.stop()
         service.close()
+
+
+def _find_watch(settings: Settings, folder: Path | None) -> RoundWatch | None:
+    """Return a started watch of a round, or None if none is wanted."""
+    if folder is None:
+        return None
+    if settings.label_studio_secret is None or settings.label_studio_url is None or settings.label_studio_token is None:
+        raise click.UsageError(
+            "--round needs THEMES_LABEL_STUDIO_SECRET, THEMES_LABEL_STUDIO_URL and THEMES_LABEL_STUDIO_TOKEN."
+        )
+    read_round(folder)
+    server = Server(settings.label_studio_url, settings.label_studio_token, settings.label_studio_timeout_s)
+    watch = RoundWatch(folder, server)
+    watch.start()
+    return watch
 
 
 class Supervisor:

@@ -5,11 +5,16 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
+from fastapi import FastAPI
 
 from annotation.display import make_display
 from annotation.interface import NONE, make_interface
@@ -17,10 +22,14 @@ from annotation.label_studio import LabelStudio
 from annotation.label_studio_server import LabelStudioServer, find_accounts, start_with_accounts
 from annotation.round import Kind
 from models.codebook import SHIPPED, read_codebook
+from models.model import load_model
 from models.text import make_segments
 from models.vocabulary import Segment
+from nlp_service.api.label_studio import PREFIX, make_label_studio_app
+from nlp_service.classify_texts import TextClassifier
 from nlp_service.ingest.comments import read_comments
 from nlp_service.round_folder import read_round
+from nlp_service.round_watch import RoundWatch
 from nlp_service.run_round import PulledRound, Server, Source, StartRequest, pull_round, start_round
 from tests.conftest import THREE
 from tests.label_studio import Person
@@ -30,6 +39,7 @@ ROOT = Path(__file__).parents[2]
 SURVEY = ROOT / "nlp_service" / "samples" / "survey.csv"
 pytestmark = pytest.mark.slow
 BOOK = read_codebook(SHIPPED)
+SECRET = "a secret of some length"
 
 
 class Studio:
@@ -307,6 +317,68 @@ def test_hostile_text_and_answers_change_nothing_else(studio: Studio) -> None:
         expect=3,
     )
     assert "holds another round" in other
+
+
+@pytest.fixture
+def service(small_model: Path) -> Iterator[tuple[str, list[RoundWatch]]]:
+    """The routes for Label Studio, listening; whoever puts a watch into the list gets the nudges."""
+    watches: list[RoundWatch] = []
+    classifier = TextClassifier(load_model(str(small_model)))
+    app = FastAPI()
+    app.mount(PREFIX, make_label_studio_app(classifier, SECRET, lambda: [w.nudge() for w in watches] and None))
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    wait_until(lambda: server.started)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}{PREFIX}", watches
+    for watch in watches:
+        watch.stop()
+    server.should_exit = True
+    thread.join()
+
+
+def wait_until(true: Callable[[], object]) -> None:
+    for _ in range(600):
+        if true():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it did not come about within a minute")
+
+
+def test_tasks_made_elsewhere_get_suggestions_from_the_service(
+    studio: Studio, service: tuple[str, list[RoundWatch]]
+) -> None:
+    url, _ = service
+    with LabelStudio(studio.server.url, studio.server.admin.token) as client:
+        project = client.make_project({"title": "Elsewhere", "label_config": make_interface(THREE, suggestions=False)})
+        client.import_tasks(
+            project, [{"data": {"text": t}} for t in ("The music next door\r\nall night", "My bike was taken 😀")]
+        )
+        client.add_ml_backend(project, url, SECRET)
+    every = {"selectedItems": {"all": True, "excluded": []}}
+    studio.admin.send("POST", f"/api/dm/actions?id=retrieve_tasks_predictions&project={project}", every)
+    predictions = studio.admin.predictions(project)
+    assert len(predictions) == 2
+    assert all(p["model_version"].startswith("test-0.1") for p in predictions)
+
+
+def test_an_answer_is_pulled_by_itself_after_a_webhook(
+    studio: Studio, codings: Path, service: tuple[str, list[RoundWatch]]
+) -> None:
+    url, watches = service
+    request = StartRequest(codings, Source((SURVEY,)), studio.place / "nudged", studio.place / "none", 4, seed=21)
+    calling = replace(studio.at, webhook=f"{url}/webhook", secret=SECRET)
+    start_round(request, calling)
+    start_round(request, calling)
+    plan = read_round(request.out)
+    project = plan.projects[0][1]
+    assert len(studio.admin.webhooks(project)) == 1
+    watches.append(RoundWatch(request.out, studio.at, quiet_s=0.1))
+    watches[0].start()
+    studio.ann.answer(studio.ann.tasks(project)[0]["id"], [BOOK.codable[0].id])
+    decisions = request.out / "decisions.jsonl"
+    wait_until(lambda: decisions.exists() and decisions.read_text())
+    assert lines(decisions)[0]["themes"] == [BOOK.codable[0].id]
 
 
 @pytest.mark.soak

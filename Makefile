@@ -68,6 +68,10 @@ bench-bad-input: setup
 bench-column-roles: setup
 	$(BIN)/python -m benchmarks.column_roles
 
+.PHONY: bench-file-corpus
+bench-file-corpus: setup
+	$(BIN)/python -m benchmarks.file_corpus
+
 .PHONY: bench-regexes
 bench-regexes: setup
 	$(BIN)/python -m benchmarks.regexes

@@ -27,6 +27,20 @@ PARTS: Final = {
         "Bad input",
         "`make bench-bad-input`: broken files with their verdicts, and generated tables in which rows are counted.",
     ),
+    "file_corpus": (
+        "Files with recorded verdicts",
+        "`make bench-file-corpus`: 300 files that are accepted with every comment and 300 that are refused with their code, each in a process of its own. Memory is "
+        "what reading adds, for each MB of file.",
+    ),
+    "column_roles": (
+        "Roles of columns",
+        "`make bench-column-roles`: 60 exports made by code in the layouts of six survey tools, with questions written for the purpose. Real exports will hold "
+        "questions that these do not.",
+    ),
+    "regexes": (
+        "Regular expressions under hostile text",
+        "`make bench-regexes`: every expression of the product on 10,000 hostile characters, in the processor's time.",
+    ),
     "nhs": (
         "Training on the public NHS comments",
         "`make bench-nhs`: 7,400 comments, 38 themes, three kinds of split, `themes train` with its defaults beside two peers fitted in the same run.",

@@ -58,7 +58,7 @@ def read_docx(name: str, data: bytes) -> list[Item]:
         return list(_items(body)) if body is not None else []
     except DefusedXmlException as error:
         raise suspicious(name, "a document type", "document") from error
-    except (KeyError, ValueError, ParseError, zipfile.BadZipFile, zlib.error, EOFError, RecursionError) as error:
+    except (LookupError, ValueError, ParseError, zipfile.BadZipFile, zlib.error, EOFError, RecursionError) as error:
         raise damaged(name, "document") from error
 
 

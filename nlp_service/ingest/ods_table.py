@@ -63,7 +63,7 @@ def read_ods(name: str, data: bytes, sheet: str | None = None) -> Table:
                 return _read_content(name, content, sheet)
     except DefusedXmlException as error:
         raise suspicious(name, "a document type", "workbook") from error
-    except (KeyError, ValueError, ParseError, zipfile.BadZipFile, zlib.error, EOFError, RecursionError) as error:
+    except (LookupError, ValueError, ParseError, zipfile.BadZipFile, zlib.error, EOFError, RecursionError) as error:
         raise damaged(name, "workbook") from error
 
 

@@ -6,7 +6,6 @@ import warnings
 import zipfile
 import zlib
 from typing import Final
-from xml.etree.ElementTree import ParseError
 
 import openpyxl
 
@@ -53,12 +52,12 @@ def read_xlsx(name: str, data: bytes, sheet: str | None = None) -> Table:
     except InputRefusedError:
         raise
     except (
-        KeyError,
+        LookupError,
+        OSError,
         ValueError,
         TypeError,
         AttributeError,
-        IndexError,
-        ParseError,
+        SyntaxError,  # of XML: the standard library's and lxml's errors, whichever openpyxl finds
         zipfile.BadZipFile,
         zlib.error,
         EOFError,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.artefact import read_artefact
+from models.disclosure import find_disclosures
 from models.model import find_model_folder
 from models.prevalence import Prevalence
 from models.vocabulary import (
@@ -135,6 +136,9 @@ def make_report(request: ReportRequest, *, start: StartProgress) -> MadeReport:
         check_report_output(out)
     previous = None if request.previous is None else read_previous(request.previous)
     reading, pairs, book = _coded(request, start)
+    flagged = find_disclosures([c.text for c, _ in pairs])
+    unquoted = dict.fromkeys((*request.banned, *(str(pairs[i][0].id) for i in flagged)))
+    request = replace(request, banned=tuple(unquoted))
     problems: list[Problem] = []
     notes: list[str] = []
     decided: list[DecidedComment] = []

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from nlp_service.privacy.entities import find_persons
+from nlp_service.privacy.entities import find_entities, is_english
 from nlp_service.privacy.personal_data import PLAIN_MARKS, Kind, PersonalData
 from nlp_service.privacy.words import phrase_list, word_list
 
@@ -28,6 +28,11 @@ _TITLES: Final = _STRONG_TITLES | frozenset(
     "commander commissioner chief imam rabbi pastor auntie aunty aunt uncle nurse judge baroness mp warden headteacher nan nana grandad coach".split()
 )
 """Before a capital."""
+_PLAIN_TITLES: Final = frozenset("pc dc ds di ps dr fr ms inspector sergeant officer".split())
+"""Before a known name whatever its case."""
+_CONNECTORS: Final = frozenset(
+    "de da do dos das del della di du la le van von der den ter bin bint al el ibn abu st ap".split()
+)
 _INTRODUCING: Final = re.compile(
     r"(?:\b(?:called|named|nicknamed|name is|name's|names are|name was|known as|goes by|aka|ask for|i am|i'm|im|signed|regards|thanks|cheers|yours|sincerely|dear|hi|hello)\s{0,2}[,:]?\s{0,3}[\"']?)$",
     re.IGNORECASE,
@@ -36,11 +41,12 @@ _NAMING: Final = re.compile(
     r"\b(?:called|named|name is|name's|name was|known as|goes by|aka)\s{1,2}[\"']?$", re.IGNORECASE
 )
 _RELATION: Final = re.compile(
-    r"\b(?:husband|wife|partner|boyfriend|girlfriend|son|daughter|brother|sister|cousin|nephew|niece|mum|dad|mother|father|uncle|aunt|auntie|grandson|grandad|nan|grandma|friend|mate|"
+    r"\b(?:husband|wife|baby|partner|boyfriend|girlfriend|son|daughter|brother|sister|cousin|nephew|niece|mum|dad|mother|father|uncle|aunt|auntie|grandson|grandad|nan|grandma|friend|mate|"
     r"neighbour|neighbor|landlord|landlady|manager|officer|warden|caretaker|concierge|carer|colleague|ex|boss|teacher|guy|man|woman|lad|bloke|lady|resident|dealer|thanks to|"
     r"spoke to|speak to|spoken to|talk to|talked to|told|asked|from|with|by|and|when|saw|met|emailed|rang|phoned|ask|reported to|complained to|know|knows)\s{0,2},?\s{0,2}$",
     re.IGNORECASE,
 )
+_MET: Final = re.compile(r"\b(?:met|told|asked|ask|tell|know|saw|thank|remember|called|invited)\s$", re.IGNORECASE)
 _KIN: Final = re.compile(
     r"\b(?:my|our|his|her|their|old|young|little|big|named|called)\s(?:\w{1,12}\s)?(?:husband|wife|partner|boyfriend|girlfriend|son|daughter|brother|sister|cousin|nephew|niece|mum|dad|uncle|aunt|auntie|grandson|"
     r"granddaughter|friend|mate|neighbour|landlord|manager|warden|caretaker|carer|cleaner|colleague|ex|boss|teacher|builder)\s{1,2}$",
@@ -54,14 +60,14 @@ _ROLE: Final = re.compile(
 )
 _DIRECT: Final = re.compile(
     r"(?:\b(?:told|asked|ask|tell|remember|rip|r\.i\.p\.|regards|signed|sincerely|faithfully|thanks|cheers|thank|stabbed|attacked|mugged|robbed|killed|punched|bullied|invited|emailed|rang|phoned|texted|saw|met|know|knows|blame|"
-    r"because|when|if|even|why does|why is|poor|that|says|said|with|but|also|it was|reported it to|sorry for)|"
+    r"because|when|if|even|in memory of|justice for|goodness for|rest in peace|why does|why is|poor|that|says|said|with|but|also|it was|reported it to|sorry for)|"
     r"\b(?:spoke|speak|spoken|talk|talked|listen|wrote|written|said|reported|complained|complain|thanks|thank you|gave|give|apologised|belongs|raised with|spoke with|met with|it) (?:to|with))[,:]?\s{1,2}[\"']?$",
     re.IGNORECASE,
 )
 """What stands before a person's name more often than before anything else that has a capital."""
 _AFTER_PERSON: Final = re.compile(
-    r"\s{0,2}(?:,?\s(?:who|whose|from (?:number|no|flat|next|the|across|upstairs|downstairs|over)|at (?:number|no|flat)|next door|downstairs|upstairs|our (?:warden|caretaker|local|beat)|my (?:neighbour|son|husband|wife|friend)|"
-    r"(?:and (?:his|her|their|my|i)\b|told|said|says|lives|lived|agrees|moved (?:in|out)|has (?:rung|called|told|said|lived|asked|been (?:mugged|attacked|robbed|told|here))|is (?:scared|frightened|leaving|lovely|brilliant|a )|saw|knew|thinks|fixed|asked|works|moved|fell|died|shouts|threatened|bullies|nicks|rang|phoned|came|deals|sells|runs|helped|knows|keeps|never|always|was (?:attacked|mugged|stabbed|robbed)|got (?:mugged|stabbed|attacked|robbed)|has been|had)\b)|\s\((?:my|our|aged|\d)|,\s(?:a resident|aged|\d\d|my|our|the (?:old|new|caretaker|warden|owner|vicar)|he |she |who)|'s (?:mum|dad|mother|father|son|sons|daughter|brother|sister|wife|husband|kids|children|dog|car|van|flat|house|door|shop|caf|cab|bike|boys|family|garden|window))",
+    r"\s{0,2}(?:,?\s(?:the (?:barber|gardener|caretaker|warden|builder|baker|butcher|postman|plumber|cleaner|vicar|trader|trainer|cobbler|tailor|driver|shopkeeper|manager)|(?:my|our) (?:eldest|youngest|son|daughter|dog|cat|neighbour|brother|sister|husband|wife|partner|mate|friend|landlord|uncle|cousin)|in (?:flat|number|no|the flat|the shop)|who|whose|from (?:number|no|flat|next|the|across|upstairs|downstairs|over)|at (?:number|no|flat)|next door|downstairs|upstairs|our (?:warden|caretaker|local|beat)|my (?:neighbour|son|husband|wife|friend)|"
+    r"(?:and (?:his|her|their|my|i)\b|told|said|says|lives|lived|cries|shouts|smokes|drinks|deals|plays|agrees|moved (?:in|out)|has (?:rung|called|told|said|lived|asked|been (?:mugged|attacked|robbed|told|here))|is (?:scared|frightened|leaving|lovely|brilliant|a )|saw|knew|thinks|fixed|asked|works|moved|fell|died|shouts|threatened|bullies|nicks|rang|phoned|came|deals|sells|runs|helped|knows|keeps|never|always|was (?:attacked|mugged|stabbed|robbed)|got (?:mugged|stabbed|attacked|robbed)|has been|had)\b)|\s\((?:my|our|aged|\d)|,\s(?:a resident|aged|\d\d|my|our|the (?:old|new|caretaker|warden|owner|vicar)|he |she |who)|'s (?:mum|dad|mother|father|son|sons|daughter|brother|sister|wife|husband|kids|children|dog|car|van|flat|house|door|shop|caf|cab|bike|boys|family|garden|window))",
     re.IGNORECASE,
 )
 _ASKING: Final = re.compile(
@@ -90,6 +96,17 @@ _PLACE_BEFORE: Final = re.compile(
     r"\b(?:in|on|at|near|around|off|along|down|up|to|into|through|behind|outside|opposite|across|towards|the|of|over|via|between|within|round|by|past|from)\s$",
     re.IGNORECASE,
 )
+_AT_PLACE: Final = re.compile(
+    r"\b(?:in|on|at|near|nr|around|off|along|down|up|into|through|behind|outside|opposite|across|towards|the|over|via|between|within|round|past|beside|inside|leaving|visit|visited|west|east|north|south|central|upper|lower)\s$",
+    re.IGNORECASE,
+)
+_PLACE_LABELS: Final = frozenset(
+    {"GPE", "LOC", "FAC", "NORP", "PRODUCT", "EVENT", "LAW", "LANGUAGE", "WORK_OF_ART", "DATE", "TIME"}
+)
+_DOES: Final = re.compile(
+    r"\s(?:is|was|has|had|got|gets|said|says|sells|runs|rings|cries|moved|left|came|comes|went|goes|lives|likes|knows|works|helps|helped|does|did|and|at|from|in flat|with|next door|will|never|always|needs|wants|"
+    r"should|would|can|could|keeps|kept|told|who|plays|parks|drives|smokes|deals|shouts|drinks|thinks|feels|leads|saw)\b|\s\(|,\s[a-z]|'s\s[a-z]",
+)
 _SAINT_BEFORE: Final = re.compile(r"\b(?:st|saint|ste)\.?\s$", re.IGNORECASE)
 _ANY_PLACE_TYPES: Final = frozenset(
     "road rd ct sq dr hwy cove mall street st avenue ave lane ln crescent cres gardens gdns terrace mews square estate ward station tube academy college primary secondary hospital surgery clinic library theatre "
@@ -103,6 +120,13 @@ _WEAK_PLACE_TYPES: Final = frozenset(
     "garden block flats building".split()
 )
 """These are family names too: a place only after a word of place, or where no given name stands before them."""
+_SHOP_TYPES: Final = frozenset(
+    "cafe bar salon kitchen bakery deli restaurant barbers garage motors stores supermarket news newsagents grill takeaway".split()
+)
+"""Make a name a shop's where they have a capital: "Jack's Cafe"."""
+_SEASONS: Final = frozenset(
+    "may will april june august summer winter autumn storm rain major hope star sky sun".split()
+)
 _NEVER: Final = frozenset(
     "i i'm i've i'd i'll im ive id mum dad nan nana gran grandad granny mummy daddy nhs asb cctv rbkc tfl met police council covid god jesus christ allah lord sir madam "
     "monday tuesday wednesday thursday friday saturday sunday january february march july september october november december mon tue tues wed thu thurs fri sat sun "
@@ -201,7 +225,7 @@ class _Search:
                     self._block(i, len(phrase))
                     break
         for i, word in enumerate(self.words):
-            if word.key in _ANY_PLACE_TYPES | _WEAK_PLACE_TYPES and i:
+            if word.key in _ANY_PLACE_TYPES | _WEAK_PLACE_TYPES | _SHOP_TYPES and i:
                 self._mark_place_before(i)
 
     def _is_phrase(self, i: int, phrase: tuple[str, ...]) -> bool:
@@ -241,6 +265,8 @@ class _Search:
             first -= 1
         saint = self.words[first].key in {"st", "saint", "queen", "king"}
         if first == i or (not kind.capital and self.words[i - 1].text.endswith(_POSSESSIVE) and not saint):
+            return
+        if kind.key in _SHOP_TYPES and not kind.capital:
             return
         weak = kind.key in _WEAK_PLACE_TYPES
         run = self.words[first:i]
@@ -324,7 +350,7 @@ class _Search:
                 break
             if self._continues_name(j):
                 last = j
-            elif word.key not in {"de", "da", "dos", "van", "von", "der", "bin", "bint", "al", "el", "ibn", "st"}:
+            elif word.key not in _CONNECTORS:
                 break
             j += 1
         self.add(self.words[i].start, self.words[last].name_end)
@@ -335,8 +361,10 @@ class _Search:
         if word.capital:
             if len(word.text) == 1:
                 return word.key != "i"
+            if self.words[j - 1].key in _sure_given() and not word.text.isupper():
+                return word.key not in _NEVER | _ANY_PLACE_TYPES
             if word.key in _WEAK_PLACE_TYPES:
-                return self.words[j - 1].key in _sure_given()
+                return False
             return (
                 word.key not in _common()
                 or word.key in word_list("surnames")
@@ -355,6 +383,9 @@ class _Search:
             ):
                 continue
             plain = nxt.key in _common() and nxt.key not in word_list("surnames")
+            if nxt.key in _CONNECTORS and word.capital:
+                self._take_connected(i + 1)
+                continue
             if (
                 nxt.capital
                 and (not plain)
@@ -363,13 +394,21 @@ class _Search:
             ):
                 self.take_run(i + 1)
             elif (
-                word.key in _STRONG_TITLES
+                word.key in _STRONG_TITLES | _PLAIN_TITLES
                 and not plain
                 and not nxt.capital
                 and nxt.key not in _TITLES
                 and len(nxt.key) > 1
             ) and (word.key in {"mr", "mrs", "mister"} or nxt.key in _given() | word_list("surnames")):
                 self.take_run(i + 1, most=2)
+
+    def _take_connected(self, i: int) -> None:
+        """Keep a family name that begins with connectors: "van der Berg"."""
+        j = i
+        while j < len(self.words) and self.words[j].key in _CONNECTORS and not self.words[j].capital:
+            j += 1
+        if i < j < len(self.words) and self.words[j].capital and self.is_free(self.words[j]):
+            self.add(self.words[i].start, self.words[j].name_end)
 
     def find_given(self) -> None:
         """Keep given names, with the family names behind them."""
@@ -402,6 +441,8 @@ class _Search:
         lower_family = (
             nxt is not None and not nxt.capital and nxt.key in word_list("surnames") and nxt.key not in _common()
         )
+        if re.search(r"\bthe\s$", before, re.IGNORECASE) and not lower_family:
+            return False
         if word.key in _sure_given():
             return True
         if word.capital and family and word.key not in {"will", "may"} | _TITLES:
@@ -426,12 +467,14 @@ class _Search:
         after = text[word.end : word.end + 40]
         if _INTRODUCING.search(before):
             return True
-        if re.search(r"\bthe\s$", before, re.IGNORECASE):
-            return False
         if word.key in word_list("strict_names"):
+            if _MET.search(before) and not word.opens:
+                return True
             if _KIN.search(before) or (word.key == "will" and not word.opens and not _ASKING.match(after)):
                 return True
             if _SPEAKING.match(after) and not _MONTH_BEFORE.search(before):
+                return True
+            if word.key not in _SEASONS and _AFTER_PERSON.match(after) and not _MONTH_BEFORE.search(before):
                 return True
             return (
                 not _MONTH_BEFORE.search(before)
@@ -515,7 +558,12 @@ class _Search:
         before = self.text[max(0, run[0].start - 10) : run[0].start]
         if _SAINT_BEFORE.search(before) or re.search(r"\d\s$", before):
             return False
-        if any(w.text.isupper() or len(w.text) < 3 or w.key in _ANY_PLACE_TYPES for w in run):
+        if any(
+            w.text.isupper()
+            or (len(w.text) < 3 and w.key not in _given() | word_list("surnames"))
+            or w.key in _ANY_PLACE_TYPES
+            for w in run
+        ):
             return False
         if any("-" in w.key and set(w.key.split("-")) & _common() for w in run):
             return False
@@ -526,7 +574,7 @@ class _Search:
         found: list[tuple[int, int]] = []
         for run in self._open_runs():
             first, last = run[0], run[-1]
-            if (found and first.start < found[-1][1]) or not self._is_person(run):
+            if (found and first.start < found[-1][1]) or not self._may_be_person(run):
                 continue
             end = _SENTENCE_END.search(self.text, last.end)
             begin = found[-1][1] if found else 0
@@ -554,42 +602,33 @@ class _Search:
         return [r for r in runs if not all(w.key in _common() for w in r)]
 
     def find_statistical(self) -> None:
-        """Keep what the recogniser takes for persons, where the form agrees."""
-        persons = [(b + s, b + e) for b, stop in self.unexplained() for s, e in find_persons(self.text[b:stop])]
-        for start, end in persons:
-            run = [w for w in self.words if w.start >= start and w.end <= end + 2]
-            while run and (run[0].key in _TITLES or run[0].key in _common() or not run[0].capital):
-                run = run[1:]
-            while run and (
-                not run[-1].capital or (run[-1].key in _common() and run[-1].key not in word_list("surnames"))
-            ):
-                run = run[:-1]
-            if (
-                not run
-                or any(c.isdigit() for c in self.text[run[0].start : run[-1].end])
-                or not all(map(self.is_free, run))
-            ):
-                continue
-            if self._is_person(run):
+        """Keep open runs that the recogniser takes for persons, or that no dictionary holds and nothing speaks against."""
+        entities = [
+            (b + s, b + e, label) for b, stop in self.unexplained() for s, e, label in find_entities(self.text[b:stop])
+        ]
+        for run in self._open_runs():
+            labels = {label for s, e, label in entities if s < run[-1].end and run[0].start < e}
+            if self._is_person(run, labels):
                 self.add(run[0].start, run[-1].name_end)
 
-    def _is_person(self, run: list[_Word]) -> bool:
-        keys = [w.key for w in run]
-        if any(k in _ANY_PLACE_TYPES for k in keys) or any(w.text.isupper() and len(w.text) > 1 for w in run):
-            return False
+    def _may_be_person(self, run: list[_Word]) -> bool:
+        """Return whether asking the recogniser can matter."""
         before = self.text[max(0, run[0].start - 30) : run[0].start]
-        if len(run) > 1:
-            known = any(k in _given() or k in word_list("surnames") for k in keys)
-            return known or not _PLACE_BEFORE.search(before)
-        word = run[0]
-        if _PLACE_BEFORE.search(before) and not word.text.endswith(_POSSESSIVE):
+        if not self._has_name_form(run) or len(run) > 3 or (len(run) == 1 and run[0].key in word_list("strict_names")):
             return False
-        after = self.text[word.end : word.end + 40]
-        if word.key in word_list("surnames") or _NAMING.search(before):
-            return not word.opens or bool(_AFTER_PERSON.match(after))
-        if bool(_RELATION.search(before)) or bool(_AFTER_PERSON.match(after)) or self._is_listed(word):
-            return True
-        return not word.opens and self._has_name_form(run)
+        return not _AT_PLACE.search(before) or run[-1].text.endswith(_POSSESSIVE)
+
+    def _is_person(self, run: list[_Word], labels: set[str]) -> bool:
+        if not self._may_be_person(run):
+            return False
+        unheard = not any(is_english(w.key) for w in run)
+        after = self.text[run[-1].name_end : run[-1].name_end + 40]
+        known = any(w.key in _given() or w.key in word_list("surnames") for w in run)
+        if "PERSON" in labels:
+            return unheard or (known and len(run) > 1) or not run[0].opens or bool(_AFTER_PERSON.match(after))
+        if not unheard or labels & _PLACE_LABELS:
+            return False
+        return not run[0].opens or bool(_AFTER_PERSON.match(after)) or bool(_DOES.match(after))
 
     def _is_place(self, word: _Word) -> bool:
         return any(self._blocked[word.start : word.end])

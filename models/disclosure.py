@@ -1,7 +1,7 @@
 """Comments that may disclose harm to somebody: abuse, exploitation, self-harm, immediate danger.
 
-Two logistic regressions: a quick one on hashed word pieces sends most comments home; what it lets through is read by the base
-encoder, and the second one decides on its vector and the word pieces together. Both are tuned for recall: the list is for a
+Two logistic regressions: a quick one on hashed word pieces and the mean of their input vectors sends most comments home; what it lets
+through is read by the base encoder, and the second one decides on its vector and all of that together. Both are tuned for recall: the list is for a
 person to read, not a finding.
 """
 
@@ -27,18 +27,21 @@ from models.weights import Base, read_base
 FOLDER: Final = Path(__file__).parent / "safeguarding"
 ENCODER: Final = "all-MiniLM-L6-v2"
 N_BUCKETS: Final = 4096
-VECTOR_WEIGHT: Final = 1.0
-"""How much the encoder's vector, of unit length, counts beside the word pieces, of unit length too."""
-MAX_WHOLE_SEGMENTS: Final = 3
-PART_SEGMENTS: Final = 2
-"""A longer comment is read in overlapping parts of this many segments, and its likeliest part decides."""
+MAX_WHOLE_SEGMENTS: Final = 4
+PART_SEGMENTS: Final = 3
+_STEP_SEGMENTS: Final = 2
+"""A longer comment is read in parts of so many segments, each beginning so many after the last; its likeliest part decides."""
 _MAX_FILE_BYTES: Final = 1_000_000
+_DIM: Final = 384
 _ARRAYS: Final = {
     "idf": (N_BUCKETS,),
-    "screen": (N_BUCKETS + 1,),
+    "centre": (_DIM,),
+    "screen_lexical": (N_BUCKETS,),
+    "screen_input": (_DIM,),
     "lexical": (N_BUCKETS,),
-    "vector": (384,),
-    "bias": (1,),
+    "input": (_DIM,),
+    "vector": (_DIM,),
+    "biases": (2,),
 }
 
 Float64 = NDArray[np.float64]
@@ -55,11 +58,15 @@ class DisclosureModel:
     """Weights and thresholds; scores are log-odds."""
 
     idf: Float64
-    screen: Float64
-    """Weights of the word pieces in the quick model, its bias last."""
+    centre: Float64
+    """Mean of the texts' mean input vectors, taken off before they are scaled to unit length."""
+    screen_lexical: Float64
+    screen_input: Float64
     lexical: Float64
+    input: Float64
     vector: Float64
-    bias: float
+    biases: Float64
+    """Of the quick model and of the second one."""
     screen_threshold: float
     threshold: float
 
@@ -82,9 +89,7 @@ def read_disclosure_model(folder: Path = FOLDER) -> DisclosureModel:
         if arrays[name].shape != shape or arrays[name].dtype != np.float32 or not np.isfinite(arrays[name]).all():
             raise _refused(f"{name} has another shape or type, or numbers that are none")
     wide = {name: a.astype(np.float64) for name, a in arrays.items()}
-    return DisclosureModel(
-        wide["idf"], wide["screen"], wide["lexical"], wide["vector"], float(wide["bias"][0]), *thresholds
-    )
+    return DisclosureModel(**wide, screen_threshold=thresholds[0], threshold=thresholds[1])
 
 
 def _read(path: Path) -> bytes:
@@ -106,8 +111,9 @@ def parts(text: str) -> list[str]:
     segments = make_segments(text)
     if len(segments) <= MAX_WHOLE_SEGMENTS:
         return [text]
-    pairs = zip(segments, segments[PART_SEGMENTS - 1 :], strict=False)
-    return [text[first.start : last.end] for first, last in pairs]
+    starts = range(0, len(segments) - PART_SEGMENTS + _STEP_SEGMENTS, _STEP_SEGMENTS)
+    runs = [segments[i : i + PART_SEGMENTS] for i in starts]
+    return [text[run[0].start : run[-1].end] for run in runs if run]
 
 
 def lexical_row(window: Window, idf: Float64) -> tuple[NDArray[np.int64], Float64]:
@@ -123,6 +129,32 @@ def unit_vectors(windows: Sequence[Window], encoder: Encoder) -> Float64:
     """Return the mean token vector of each window, of unit length, shape (n, dim)."""
     means = np.stack([v.mean(axis=0, dtype=np.float64) for v in encoder.encode([w.ids for w in windows])])
     return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True))
+
+
+def input_vector(window: Window, table: NDArray[np.float32], centre: Float64) -> Float64:
+    """Return the mean of the word pieces' input vectors, less `centre`, of unit length, shape (dim,)."""
+    if len(window.ids) <= 2:  # noqa: PLR2004 -- the two boundary tokens
+        return np.zeros(table.shape[1])
+    mean = table[window.ids[1:-1]].mean(axis=0, dtype=np.float64) - centre
+    return np.asarray(mean / (np.linalg.norm(mean) or 1.0))
+
+
+def read_input_table(base: Base) -> NDArray[np.float32]:
+    """Return the encoder's input vectors, each of unit length, shape (n_pieces, dim)."""
+    table = base.tensors["embeddings.word_embeddings.weight"]
+    return np.asarray(table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-9), dtype=np.float32)
+
+
+def make_encoder(base: Base) -> Encoder:
+    """Return the encoder that the model is fitted and used with."""
+    from models.encoder_openvino import OpenVinoEncoder  # noqa: PLC0415 -- imports openvino
+
+    return OpenVinoEncoder(base, base.tensors, precision="int8")
+
+
+@cache
+def _table() -> NDArray[np.float32]:
+    return read_input_table(_base())
 
 
 @cache
@@ -142,9 +174,7 @@ def _word_pieces() -> WordPieces:
 
 @cache
 def _encoder() -> Encoder:
-    from models.encoder_openvino import OpenVinoEncoder  # noqa: PLC0415 -- imports openvino
-
-    return OpenVinoEncoder(_base(), _base().tensors)
+    return make_encoder(_base())
 
 
 def find_disclosures(texts: Sequence[str]) -> dict[int, float]:
@@ -163,13 +193,16 @@ def find_disclosures(texts: Sequence[str]) -> dict[int, float]:
         for windows in word_pieces.windows(parts(text)):
             for window in windows:
                 index, values = lexical_row(window, model.idf)
-                if values @ model.screen[index] + model.screen[-1] >= model.screen_threshold:
-                    through.append((text, window, float(values @ model.lexical[index]) + model.bias))
+                inside = input_vector(window, _table(), model.centre)
+                quick = values @ model.screen_lexical[index] + inside @ model.screen_input + model.biases[0]
+                if quick >= model.screen_threshold:
+                    rest = values @ model.lexical[index] + inside @ model.input + model.biases[1]
+                    through.append((text, window, float(rest)))
     if not through:
         return {}
     vectors = unit_vectors([w for _, w, _ in through], _encoder())
     best: dict[str, float] = {}
     for (text, _, score), part in zip(through, vectors @ model.vector, strict=True):
-        best[text] = max(best.get(text, -np.inf), score + VECTOR_WEIGHT * float(part))
+        best[text] = max(best.get(text, -np.inf), score + float(part))
     flagged = {t: round(1 / (1 + float(np.exp(-s))), 3) for t, s in best.items() if s >= model.threshold}
     return {i: flagged[text] for i, text in enumerate(texts) if text in flagged}

@@ -25,9 +25,11 @@ def test_a_disclosure_in_a_long_comment_is_found_and_company_changes_nothing() -
 def test_parts_overlap_and_leave_nothing_out() -> None:
     text = "One here. Two here. Three here. Four here. Five here."
     assert parts("One here. Two here.") == ["One here. Two here."]
-    assert parts(text)[0] == "One here. Two here."
-    assert parts(text)[-1] == "Four here. Five here."
-    assert len(parts(text)) == 4
+    assert parts(text) == ["One here. Two here. Three here.", "Three here. Four here. Five here."]
+    for n in range(1, 12):
+        sentences = [f"This is sentence {i}." for i in range(n)]
+        read = parts(" ".join(sentences))
+        assert all(any(one in part for part in read) for one in sentences)
     assert find_disclosures([""]) == {}
 
 

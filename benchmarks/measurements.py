@@ -57,6 +57,11 @@ PARTS: Final = {
         "Shares with intervals",
         "`make bench-coverage`: how often 95 % intervals hold the true share.",
     ),
+    "personal_data": (
+        "Personal data",
+        "`make bench-personal-data`: 1,000 marked comments, written for it or made from those by drawing other values; the lists of names and the comments have one author. "
+        "Beside Presidio in [ADR 10](../adr/0010-personal-data-without-presidio.md). Speed on one core.",
+    ),
 }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from models.disclosure import find_disclosures
-from models.vocabulary import CodedComment, Coding, Comment, Problem, Segment
+from models.vocabulary import CodedComment, Coding, Comment, Problem, RespondentId, Segment
 from nlp_service.privacy.language import ENGLISH, find_language
 from nlp_service.privacy.redaction import Redacted, redact
 from nlp_service.report.run import Disclosure
@@ -85,13 +85,21 @@ def list_disclosures(comments: Sequence[Comment], known: Mapping[str, Protected]
 def as_shown(
     pairs: Sequence[tuple[Comment, CodedComment]], known: Mapping[str, Protected]
 ) -> tuple[tuple[Comment, CodedComment], ...]:
-    """Return the pairs with each text redacted and its evidence where it stands in the redacted text."""
+    """Return the pairs with each text redacted and its evidence where it stands in the redacted text.
+
+    A workshop's speakers are numbered in the order they speak ("Speaker 2"): their names are personal data too.
+    """
+    speakers: dict[str, dict[RespondentId, RespondentId]] = {}
     out: list[tuple[Comment, CodedComment]] = []
     for comment, coded in pairs:
         one = known[comment.text].redacted
-        if one is None or not one.found:
+        if one is None:
             out.append((comment, coded))
             continue
+        if comment.session is not None and comment.respondent is not None:
+            here = speakers.setdefault(comment.session, {})
+            number = here.setdefault(comment.respondent, RespondentId(f"{comment.session}: speaker {len(here) + 1}"))
+            comment = replace(comment, respondent=number)
         codings = tuple(Coding(c.theme, c.probability, _moved(one, c.evidence)) for c in coded.codings)
         out.append((replace(comment, text=one.text), replace(coded, codings=codings)))
     return tuple(out)

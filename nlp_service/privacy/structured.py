@@ -230,7 +230,7 @@ def _references(text: str) -> Iterator[PersonalData]:
         if (
             digits < _MIN_DIGITS
             or (_YEAR.fullmatch(token) and not m.group("word"))
-            or re.fullmatch(r"(?i)\d+(?:st|nd|rd|th|am|pm|k|s|mph|m)", token)
+            or re.fullmatch(r"(?i)\d{1,25}(?:st|nd|rd|th|am|pm|k|s|mph|m)", token)
         ):
             continue
         if said or not plain or digits >= _PLAIN_DIGITS:

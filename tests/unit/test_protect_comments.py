@@ -9,7 +9,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.model import Backend
-from models.vocabulary import CodebookRef, CodedComment, Coding, Comment, CommentId, ModelId, Segment, ThemeId
+from models.vocabulary import (
+    CodebookRef,
+    CodedComment,
+    Coding,
+    Comment,
+    CommentId,
+    ModelId,
+    RespondentId,
+    Segment,
+    ThemeId,
+)
 from nlp_service import protect_comments
 from nlp_service.code_batch import CodedBatch, CodeRequest, code_batch
 from nlp_service.coding_pool import ModelChoice, Progress
@@ -137,6 +147,17 @@ def test_evidence_that_meets_in_one_replacement_becomes_one() -> None:
     ((shown, again),) = as_shown([(comment, one)], {text: Protected(redact(text), None)})
     assert shown.text == "Ask [NAME]. He saw it."
     assert [s.of(shown.text) for s in again.codings[0].evidence] == ["Ask [NAME].", "He saw it."]
+
+
+def test_speakers_of_a_workshop_are_numbered_and_kept_apart() -> None:
+    def turn(i: int, session: str, speaker: str) -> tuple[Comment, CodedComment]:
+        comment = Comment(CommentId(str(i)), "Bins.", respondent=RespondentId(speaker), session=session)
+        return comment, CodedComment(comment.id, (), (), (), ModelId("m"), CodebookRef("c@1"))
+
+    turns = [turn(1, "w1", "Ruth"), turn(2, "w1", "Desmond"), turn(3, "w1", "Ruth"), turn(4, "w2", "Ruth")]
+    shown = as_shown(turns, {"Bins.": Protected(redact("Bins."), None)})
+    assert [c.respondent for c, _ in shown] == ["w1: speaker 1", "w1: speaker 2", "w1: speaker 1", "w2: speaker 1"]
+    assert as_shown(turns, {"Bins.": Protected(None, None)}) == tuple(turns)
 
 
 @pytest.mark.slow

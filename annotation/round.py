@@ -50,10 +50,12 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Suggested:
-    """What the model suggested for one comment: probabilities of what it coded and of what it is unsure about."""
+    """What the model suggests for one comment, shown or not: what it coded, with evidence, and what it is unsure about."""
 
     coded: tuple[tuple[ThemeId, float, tuple[Segment, ...]], ...] = ()
     unsure: tuple[tuple[ThemeId, float], ...] = ()
+    probabilities: tuple[tuple[ThemeId, float], ...] = ()
+    """Of every theme; never sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ def make_key(round_id: str, kind: Kind, comment_id: str, shown: str) -> str:
 
 def make_round(
     *,
-    blind: Sequence[tuple[Comment, Display]],
+    blind: Sequence[tuple[Comment, Display, Suggested]],
     assisted: Sequence[tuple[Comment, Display, Suggested]],
     codebook: Codebook,
     model: str,
@@ -154,7 +156,7 @@ def make_round(
     RoundError
         If a comment is in it twice.
     """
-    comments = [*((c, d) for c, d in blind), *((c, d) for c, d, _ in assisted)]
+    comments = [(c, d) for c, d, _ in (*blind, *assisted)]
     if len({c.id for c, _ in comments}) != len(comments):
         raise RoundError(
             "a comment is in the round twice.", allowed="each comment once.", next_step="report it: this is our fault."
@@ -169,7 +171,7 @@ def make_round(
         return Task(key, kind, comment, display, suggested, blind=kind is Kind.BLIND)
 
     tasks = (
-        *(task(Kind.BLIND, c, d, Suggested()) for c, d in blind),
+        *(task(Kind.BLIND, c, d, s) for c, d, s in blind),
         *(task(Kind.ASSISTED, c, d, s) for c, d, s in assisted),
     )
     return Round(round_id, codebook, model, tasks, coders, overlap, seed, shows_question)
@@ -512,7 +514,8 @@ def stored_task(task: Task) -> dict[str, Any]:
         "group": c.respondent, "row": c.row, "session": c.session, "blind": task.blind,
         "swaps": [[s.start, s.end, s.shown] for s in task.display.swaps], "shown": task.display.text,
         "coded": [[t, p, [[s.start, s.end] for s in evidence]] for t, p, evidence in task.suggested.coded],
-        "unsure": [[t, p] for t, p in task.suggested.unsure], "sides": [[who, list(themes)] for who, themes in task.sides],
+        "unsure": [[t, p] for t, p in task.suggested.unsure],
+        "probabilities": dict(task.suggested.probabilities), "sides": [[who, list(themes)] for who, themes in task.sides],
     }  # fmt: skip
 
 
@@ -558,7 +561,11 @@ def _task(entry: Mapping[str, Any]) -> Task:
         Kind(entry["kind"]),
         comment,
         Display(entry["shown"], tuple(Swap(s, e, shown) for s, e, shown in entry["swaps"])),
-        Suggested(coded, tuple((ThemeId(t), float(p)) for t, p in entry["unsure"])),
+        Suggested(
+            coded,
+            tuple((ThemeId(t), float(p)) for t, p in entry["unsure"]),
+            tuple((ThemeId(t), float(p)) for t, p in entry["probabilities"].items()),
+        ),
         tuple((who, tuple(ThemeId(t) for t in themes)) for who, themes in entry["sides"]),
         bool(entry["blind"]),
     )

@@ -11,13 +11,22 @@ from typing import Any, Final
 
 import numpy as np
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 
-from annotation.agreement import Agreement, Drift, make_answers, measure_agreement, measure_drift, to_document
+from annotation.agreement import (
+    Agreement,
+    Drift,
+    Sway,
+    make_answers,
+    measure_agreement,
+    measure_drift,
+    measure_sway,
+    to_document,
+)
 from annotation.display import Display, Swap, make_display
 from annotation.interface import make_interface
 from annotation.label_studio import LabelStudio
-from annotation.queue import Pick, order_queue
+from annotation.progress import Outlook, expect_gain, measure_curve, suggest
+from annotation.queue import Pick, draw_blind_sample, order_queue
 from annotation.round import (
     Answer,
     Kind,
@@ -26,6 +35,7 @@ from annotation.round import (
     RoundError,
     Settled,
     Suggested,
+    Task,
     decision_line,
     keys_in,
     make_round,
@@ -35,9 +45,9 @@ from annotation.round import (
     settle,
     task_document,
 )
-from annotation.stopping import Outlook, look_ahead
+from annotation.vectors import make_vectors
 from models.artefact import STARTER, Artefact, read_artefact
-from models.vocabulary import Comment, CommentId, Decision, Problem, Segment, ThemeId, Verdict
+from models.vocabulary import Comment, CommentId, Decision, Problem, Segment, Suggestion, ThemeId, Verdict
 from nlp_service.estimate_shares import CodingsTable, read_codings
 from nlp_service.find_model import find_model
 from nlp_service.ingest.comments import read_comments
@@ -57,7 +67,6 @@ from nlp_service.round_folder import (
 
 MAX_SHOWN_CHARS: Final = 200_000
 _EDGE: Final = 1e-6
-_WORDS: Final = 256
 
 
 class RoundBusyError(RoundError):
@@ -232,19 +241,20 @@ def _plan(request: StartRequest, notes: list[str]) -> Round:
         )
     candidates = [comments[CommentId(i)] for i in table.comment_ids if i not in long]
     n_all = min(request.labels, len(candidates))
-    blind = draw_respondents(candidates, round(n_all * request.blind_share), seed=request.seed)
-    drawn = {c.id for c in blind}
-    rest = [c for c in candidates if c.id not in drawn]
+    n_blind, people = round(n_all * request.blind_share), [c.respondent for c in candidates]
+    drawn = draw_blind_sample([c.id for c in candidates], n_blind, seed=request.seed, respondents=people)
+    blind = [comments[i] for i in drawn]
+    rest = [c for c in candidates if c.id not in set(drawn)]
     picks = _queue(table, artefact, rest, n_all - len(blind), request.seed)
     reasons = Counter(p.reason.value for p in picks)
     notes.extend(
         [f"assisted comments by reason: {', '.join(f'{n} {why}' for why, n in reasons.items())}"] if picks else []
     )
     queue = [comments[p.comment_id] for p in picks]
-    suggested = _suggestions(request.codings, {c.id for c in queue})
+    suggested = _suggestions(request.codings, {c.id for c in (*blind, *queue)})
     shown = dict(zip([c.id for c in (*blind, *queue)], _displays([*blind, *queue]), strict=True))
     return make_round(
-        blind=[(c, shown[c.id]) for c in blind],
+        blind=[(c, shown[c.id], suggested[c.id]) for c in blind],
         assisted=[(c, shown[c.id], suggested[c.id]) for c in queue],
         codebook=artefact.codebook,
         model=table.model,
@@ -255,24 +265,6 @@ def _plan(request: StartRequest, notes: list[str]) -> Round:
     )
 
 
-def draw_respondents(comments: Sequence[Comment], n: int, *, seed: int) -> list[Comment]:
-    """Return at least n comments: all those of respondents drawn at random, each as likely as any other.
-
-    Whole respondents, because shares are of respondents, and one counts only if all their comments are decided. The order of the
-    comments does not matter for who is drawn.
-    """
-    of: dict[str, list[Comment]] = {}
-    for comment in comments:
-        of.setdefault(comment.respondent or comment.id, []).append(comment)
-    people = sorted(of)
-    drawn: list[Comment] = []
-    for i in np.random.default_rng(seed).permutation(len(people)):
-        if len(drawn) >= n:
-            break
-        drawn.extend(of[people[int(i)]])
-    return drawn
-
-
 def _queue(table: CodingsTable, artefact: Artefact, rest: Sequence[Comment], n: int, seed: int) -> tuple[Pick, ...]:
     """Return the picks of the assisted project, in the order in which people see them."""
     row = {CommentId(i): k for k, i in enumerate(table.comment_ids)}
@@ -281,21 +273,11 @@ def _queue(table: CodingsTable, artefact: Artefact, rest: Sequence[Comment], n: 
         [c.id for c in rest],
         table.probabilities[[row[c.id] for c in rest]],
         np.clip([threshold[ThemeId(t)] for t in table.themes], _EDGE, 1 - _EDGE),
-        _vectors([c.text for c in rest]),
+        make_vectors([c.text for c in rest]),
         themes=[ThemeId(t) for t in table.themes],
         budget=n,
         seed=seed,
     )
-
-
-def _vectors(texts: Sequence[str]) -> NDArray[np.float32]:
-    """Return a vector for each text, so that look-alikes point the same way: its words, hashed; shape (n, `_WORDS`)."""
-    from sklearn.feature_extraction.text import HashingVectorizer  # noqa: PLC0415 -- a second of start-up
-
-    if not texts:
-        return np.zeros((0, _WORDS), np.float32)
-    hashed = HashingVectorizer(n_features=_WORDS, stop_words="english", dtype=np.float32).transform(texts)
-    return np.asarray(hashed.toarray(), np.float32)
 
 
 def _displays(comments: Sequence[Comment]) -> list[Display]:
@@ -320,13 +302,14 @@ def _suggestions(codings: Path, wanted: set[CommentId]) -> dict[CommentId, Sugge
                     for c in entry["themes"]
                 )
                 unsure = tuple((ThemeId(t), float(entry["probabilities"][t])) for t in entry["unsure"])
+                all_of_them = tuple((ThemeId(t), float(p)) for t, p in entry["probabilities"].items())
             except (KeyError, TypeError, ValueError) as error:
                 raise RoundError(
                     f"{codings.name} holds a line whose themes cannot be read ({type(error).__name__}).",
                     allowed="lines as `themes code --out FILE.jsonl` writes them.",
                     next_step="code the comments again into a .jsonl file.",
                 ) from error
-            found[comment_id] = Suggested(coded, unsure)
+            found[comment_id] = Suggested(coded, unsure, all_of_them)
     return found
 
 
@@ -446,20 +429,22 @@ def adjudicate_round(folder: Path, server: Server) -> tuple[PulledRound, int]:
 
 @dataclass(frozen=True, slots=True)
 class CodersAgreement:
-    """How well coders agree: on all comments, without suggestions, with them, and over time."""
+    """How well coders agree: on all comments, without suggestions, with them, over time; and how suggestions sway them."""
 
     both: Agreement
     blind: Agreement
     assisted: Agreement
     drift: Drift
+    sway: Sway
 
     def to_document(self) -> dict[str, Any]:
         """Return plain values for JSON."""
-        parts: dict[str, Agreement | Drift] = {
+        parts: dict[str, Agreement | Drift | Sway] = {
             "all": self.both,
             "blind": self.blind,
             "assisted": self.assisted,
             "drift": self.drift,
+            "sway": self.sway,
         }
         return {name: to_document(part) for name, part in parts.items()}
 
@@ -470,10 +455,42 @@ def _agreement(round_: Round, answers: Sequence[Answer]) -> CodersAgreement:
     def of(*kinds: Kind) -> list[Decision]:
         return [d for a in answers if a.task.kind in kinds and a.themes is not None for d in _decisions(a, themes)]
 
-    both = make_answers(of(Kind.BLIND, Kind.ASSISTED), themes)
-    blind, assisted = make_answers(of(Kind.BLIND), themes), make_answers(of(Kind.ASSISTED), themes)
+    everything = of(Kind.BLIND, Kind.ASSISTED)
+    both = make_answers(everything, themes)
     return CodersAgreement(
-        measure_agreement(both), measure_agreement(blind), measure_agreement(assisted), measure_drift(both)
+        measure_agreement(both),
+        measure_agreement(make_answers(of(Kind.BLIND), themes)),
+        measure_agreement(make_answers(of(Kind.ASSISTED), themes)),
+        measure_drift(both),
+        measure_sway(
+            everything, (s for t in round_.tasks if t.kind is not Kind.ADJUDICATION for s in _said(t)), themes
+        ),
+    )
+
+
+def _said(task: Task) -> Iterator[Suggestion]:
+    """Yield what the model says of each theme on a task's comment."""
+    coded, unsure = {t for t, _, _ in task.suggested.coded}, {t for t, _ in task.suggested.unsure}
+    for theme, probability in task.suggested.probabilities:
+        verdict = Verdict.UNSURE if theme in unsure else Verdict.YES if theme in coded else Verdict.NO
+        yield Suggestion(task.comment.id, theme, verdict, probability)
+
+
+def _outlook(pulled: PulledRound, agreement: CodersAgreement) -> Outlook:
+    """Return whether to go on, from the decisions so far."""
+    themes = [t.id for t in pulled.round.codebook.codable]
+    lines = pulled.settled.lines
+    truth = np.array([[t in line["themes"] for t in themes] for line in lines], np.bool_).reshape(
+        len(lines), len(themes)
+    )
+    curve = measure_curve(make_vectors([line["text"] for line in lines]), truth)
+    decided = {a.task.key for a in pulled.answers if a.themes is not None}
+    return suggest(
+        n_left=sum(t.key not in decided for t in pulled.round.of(Kind.ASSISTED)),
+        gain=expect_gain(curve, max(1, len(lines))),
+        alpha=agreement.both.alpha,
+        ceiling=agreement.both.micro_f1,
+        n_positive=dict(zip(themes, truth.sum(axis=0).tolist(), strict=True)),
     )
 
 
@@ -537,6 +554,7 @@ def round_status(folder: Path, server: Server) -> RoundStatus:
     by_coder: dict[str, list[Answer]] = {}
     for answer in everything:
         by_coder.setdefault(answer.coder, []).append(answer)
+    agreement = _agreement(pulled.round, pulled.answers)
     missing = Counter(" ".join(a.missing.casefold().split()) for a in everything if a.missing)
     return RoundStatus(
         pulled.round,
@@ -546,8 +564,8 @@ def round_status(folder: Path, server: Server) -> RoundStatus:
         pulled.settled.n_adjudicated,
         len(pulled.settled.open),
         len(pulled.problems),
-        _agreement(pulled.round, pulled.answers),
-        look_ahead(pulled.answers, pulled.round.codebook),
+        agreement,
+        _outlook(pulled, agreement),
         tuple(missing.most_common()),
     )
 

@@ -9,7 +9,6 @@ import click
 
 from annotation.agreement import Figure
 from annotation.interface import make_interface
-from annotation.stopping import NEXT
 from models.artefact import read_artefact
 from nlp_service.cli.code import progress_bar
 from nlp_service.cli.training import FitProgress
@@ -285,12 +284,7 @@ def _status_table(status_: RoundStatus) -> str:
         f"{status_.n_problems} problems"
     )
     lines += _agreement_lines(status_.agreement)
-    ahead = status_.outlook
-    if ahead.expected is not None:
-        lines.append(
-            f"of the next {NEXT} assisted answers, people will correct about {ahead.expected:.0f} ({ahead.low:.0f} to {ahead.high:.0f})"
-        )
-    lines.append(f"{'stop' if ahead.stop else 'go on'}: {ahead.reason}")
+    lines.append(f"{status_.outlook.advice.value.replace('_', ' ')}: {status_.outlook.reason}")
     lines += [f"missing theme, {n} times: {words}" for words, n in status_.missing_themes[:_SHOWN]]
     return "\n".join(lines)
 

@@ -216,7 +216,10 @@ def lose_nothing(studio: Studio, codings: Path, name: str, n_sequences: int) -> 
     plan = read_round(out)
     projects = [p for _, p in plan.projects]
     tasks = [t for p in projects for t in studio.admin.tasks(p)]
-    for _ in range(n_sequences):
+    for number in range(n_sequences):
+        if number == n_sequences // 2:
+            studio.server.stop()
+            studio.server.start()
         pulled = replay(studio, tasks, out, rng, rng.randint(1, 5))
         decided = {(d["comment_id"], d["coder"], tuple(d["themes"])) for d in lines(out / "decisions.jsonl")}
         assert decided == expected(studio, projects, out)
@@ -228,6 +231,10 @@ def test_nothing_is_lost_or_doubled_whatever_people_do(studio: Studio, codings: 
 
 
 def test_offsets_come_back_through_the_server(studio: Studio) -> None:
+    send_offsets(studio, 1_000)
+
+
+def send_offsets(studio: Studio, n_texts: int) -> None:
     rng = random.Random(3)
     pieces = (
         "a",
@@ -246,7 +253,7 @@ def test_offsets_come_back_through_the_server(studio: Studio) -> None:
         "\t",
         "क्षि",
     )
-    texts = ["".join(rng.choices(pieces, k=rng.randint(3, 40))) + "end." for _ in range(1_000)]
+    texts = ["".join(rng.choices(pieces, k=rng.randint(3, 40))) + "end." for _ in range(n_texts)]
     with LabelStudio(studio.server.url, studio.server.admin.token) as client:
         project = client.make_project({"title": "Offsets", "label_config": make_interface(BOOK, suggestions=False)})
         shown = [make_display(t) for t in texts]
@@ -384,3 +391,8 @@ def test_an_answer_is_pulled_by_itself_after_a_webhook(
 @pytest.mark.soak
 def test_nothing_is_lost_in_five_hundred_sequences(studio: Studio, codings: Path) -> None:
     lose_nothing(studio, codings, "many-sequences", 500)
+
+
+@pytest.mark.soak
+def test_offsets_of_ten_thousand_texts_come_back(studio: Studio) -> None:
+    send_offsets(studio, 10_000)

@@ -157,12 +157,18 @@ def test_a_server_that_takes_fewer_tasks_than_it_was_sent_is_not_believed(broken
 
 def test_a_pull_that_fails_leaves_what_was_pulled_before(broken: str, tmp_path: Path) -> None:
     from annotation.display import make_display
-    from annotation.round import Kind, make_round
+    from annotation.round import Kind, Suggested, make_round
     from nlp_service.round_folder import write_round
 
     c = comment(1)
     plan = make_round(
-        blind=[(c, make_display(c.text))], assisted=[], codebook=THREE, model="m", coders=1, overlap=0, seed=0
+        blind=[(c, make_display(c.text), Suggested())],
+        assisted=[],
+        codebook=THREE,
+        model="m",
+        coders=1,
+        overlap=0,
+        seed=0,
     )
     write_round(tmp_path / "r", plan.with_project(Kind.BLIND, 7))
     (tmp_path / "r" / "decisions.jsonl").write_text("before\n")

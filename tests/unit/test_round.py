@@ -25,7 +25,6 @@ from annotation.round import (
 )
 from models.vocabulary import Comment, CommentId, RespondentId, Segment, ThemeId
 from nlp_service.round_folder import find_round, read_round, with_adjudication, write_round
-from nlp_service.run_round import draw_respondents
 from tests.conftest import THREE
 from training.decisions import read_decisions
 
@@ -40,8 +39,10 @@ def comment(i: int, text: str | None = None) -> Comment:
 
 @pytest.fixture
 def plan() -> Round:
-    blind = [(c, make_display(c.text)) for c in (comment(0), comment(1))]
-    some = Suggested(((ThemeId("light"), 0.8, (Segment(0, 7),)),), ((ThemeId("theft"), 0.4),))
+    some = Suggested(
+        ((ThemeId("light"), 0.8, (Segment(0, 7),)),), ((ThemeId("theft"), 0.4),), ((ThemeId("noise"), 0.1),)
+    )
+    blind = [(c, make_display(c.text), some) for c in (comment(0), comment(1))]
     assisted = [(c, make_display(c.text), some) for c in (comment(2), comment(3, "First.\r\nAnn Smith, twice."))]
     return make_round(
         blind=blind, assisted=assisted, codebook=THREE, model="m-1", coders=2, overlap=0.5, seed=1, shows_question=False
@@ -194,7 +195,9 @@ def test_marks_come_back_on_the_comment_as_it_came_in(plan: Round) -> None:
 def test_redacted_words_are_not_sent_and_marks_on_them_come_back_whole(plan: Round) -> None:
     c = comment(5, "Ann Smith shouts")
     redacted = make_display(c.text, (Swap(0, 9, "[NAME]"),))
-    one = make_round(blind=[(c, redacted)], assisted=[], codebook=THREE, model="m", coders=1, overlap=0, seed=0)
+    one = make_round(
+        blind=[(c, redacted, Suggested())], assisted=[], codebook=THREE, model="m", coders=1, overlap=0, seed=0
+    )
     assert "Smith" not in json.dumps(task_document(one, one.tasks[0]))
     marked = annotation(1, 2, "noise")
     marked["result"].append({"from_name": "evidence", "value": {"start": 3, "end": 13, "labels": ["noise"]}})
@@ -263,28 +266,7 @@ def test_one_unsure_coder_opens_a_comment(plan: Round) -> None:
     assert settled.lines == ()
 
 
-def test_whole_respondents_are_drawn_whatever_the_order_of_the_comments() -> None:
-    comments = [comment(i) for i in range(40)]
-    drawn = draw_respondents(comments, 9, seed=4)
-    assert len(drawn) == 10
-    people = {c.respondent for c in drawn}
-    assert {c.id for c in drawn} == {c.id for c in comments if c.respondent in people}
-    assert {c.id for c in draw_respondents(comments[::-1], 9, seed=4)} == {c.id for c in drawn}
-    assert {c.id for c in draw_respondents(comments, 9, seed=5)} != {c.id for c in drawn}
-    assert draw_respondents(comments, 0, seed=4) == []
-    assert len(draw_respondents(comments, 99, seed=4)) == 40
-
-
-def test_each_respondent_is_as_likely_as_any_other() -> None:
-    comments = [comment(i) for i in range(8)]
-    counts = dict.fromkeys((c.respondent for c in comments), 0)
-    for seed in range(400):
-        for c in draw_respondents(comments, 2, seed=seed):
-            counts[c.respondent] += 1
-    assert all(150 < n < 250 for n in counts.values())
-
-
 def test_a_comment_twice_is_refused() -> None:
-    c = (comment(1), make_display("x"))
+    c = (comment(1), make_display("x"), Suggested())
     with pytest.raises(RoundError, match="twice"):
         make_round(blind=[c, c], assisted=[], codebook=THREE, model="m", coders=1, overlap=0, seed=0)

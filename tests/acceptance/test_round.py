@@ -1,5 +1,7 @@
 """The human round against a real Label Studio: started once, with an admin and two annotators."""
 
+import contextlib
+import io
 import json
 import os
 import random
@@ -27,6 +29,7 @@ from models.text import make_segments
 from models.vocabulary import Segment
 from nlp_service.api.label_studio import PREFIX, make_label_studio_app
 from nlp_service.classify_texts import TextClassifier
+from nlp_service.cli.main import run
 from nlp_service.ingest.comments import read_comments
 from nlp_service.round_folder import read_round
 from nlp_service.round_watch import RoundWatch
@@ -50,16 +53,31 @@ class Studio:
         self.admin, self.ann, self.bob = people
         self.at = Server(server.url, server.admin.token)
 
-    def themes(self, *arguments: object, expect: int = 0, **environment: str) -> str:
-        env = {
-            **os.environ, "THEMES_REGISTRY": str(self.place / "registry"), "OMP_NUM_THREADS": "1", "THEMES_JOBS": "1",
-            "THEMES_LABEL_STUDIO_URL": self.server.url, "THEMES_LABEL_STUDIO_TOKEN": self.server.admin.token, **environment,
+    def themes(self, *arguments: object, expect: int = 0, process: bool = False) -> str:
+        """Return what the command line says: called in this process, or as the program that users start."""
+        given = {
+            "THEMES_REGISTRY": str(self.place / "registry"), "OMP_NUM_THREADS": "1", "THEMES_JOBS": "1",
+            "THEMES_LABEL_STUDIO_URL": self.server.url, "THEMES_LABEL_STUDIO_TOKEN": self.server.admin.token,
         }  # fmt: skip
-        done = subprocess.run(
-            [THEMES, *map(str, arguments)], capture_output=True, text=True, timeout=500, env=env, cwd=self.place
-        )
-        assert done.returncode == expect, done.stderr
-        return done.stdout + done.stderr
+        words = [str(a) for a in arguments]
+        if process:
+            done = subprocess.run(
+                [THEMES, *words], capture_output=True, text=True, timeout=900, env=os.environ | given, cwd=self.place
+            )
+            code, said = done.returncode, done.stdout + done.stderr
+        else:
+            out = io.StringIO()
+            with (
+                pytest.MonkeyPatch.context() as patch,
+                contextlib.chdir(self.place),
+                contextlib.redirect_stdout(out),
+                contextlib.redirect_stderr(out),
+            ):
+                for name, value in given.items():
+                    patch.setenv(name, value)
+                code, said = run(words), out.getvalue()
+        assert code == expect, said
+        return said
 
 
 @pytest.fixture(scope="session")
@@ -77,8 +95,16 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
 
 @pytest.fixture(scope="session")
 def codings(studio: Studio) -> Path:
-    studio.themes("code", SURVEY, "--out", "coded.jsonl", "--quiet")
+    studio.themes("code", survey(studio), "--out", "coded.jsonl", "--quiet")
     return studio.place / "coded.jsonl"
+
+
+def survey(studio: Studio) -> Path:
+    """Return the shorter comments of the sample consultation as a file."""
+    path = studio.place / "short.jsonl"
+    short = sorted(read_comments([SURVEY]).comments, key=lambda c: (len(c.text), c.id))[:80]
+    path.write_text("".join(json.dumps({"id": c.id, "text": c.text}) + "\n" for c in short))
+    return path
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -87,18 +113,17 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 def start(studio: Studio, codings: Path, name: str, labels: int = 10, **more: Any) -> Path:
     out = studio.place / name
-    start_round(StartRequest(codings, Source((SURVEY,)), out, studio.place / "none", labels, **more), studio.at)
+    start_round(StartRequest(codings, Source((survey(studio),)), out, studio.place / "none", labels, **more), studio.at)
     return out
 
 
 def test_a_round_from_codings_to_a_model_that_codes(studio: Studio, small_model: Path) -> None:
     """On the sample consultation's shorter comments, with three themes, so that training takes seconds."""
-    short = sorted((c for c in read_comments([SURVEY]).comments), key=lambda c: (len(c.text), c.id))[:80]
-    survey = studio.place / "short.jsonl"
-    survey.write_text("".join(json.dumps({"id": c.id, "text": c.text}) + "\n" for c in short))
-    studio.themes("code", survey, "--out", "short-coded.jsonl", "--model", small_model, "--quiet")
+    comments = survey(studio)
+    short = read_comments([comments]).comments
+    studio.themes("code", comments, "--out", "short-coded.jsonl", "--model", small_model, "--quiet")
     begin = (
-        "round", "start", "--codings", "short-coded.jsonl", "--comments", survey, "--labels", 60, "--coders", 2, "--overlap", 0.5,
+        "round", "start", "--codings", "short-coded.jsonl", "--comments", comments, "--labels", 60, "--coders", 2, "--overlap", 0.5,
         "--blind", 0.4, "--model", small_model, "--out", "round-1",
     )  # fmt: skip
     assert "60 tasks added" in studio.themes(*begin)
@@ -151,7 +176,9 @@ def test_a_round_from_codings_to_a_model_that_codes(studio: Studio, small_model:
     settled = lines(out / "settled.jsonl")
     assert sum(line["coder"] == "adjudicated" and len(line["history"]) == 3 for line in settled) == n_differ
 
-    said = studio.themes("round", "close", "round-1", "--comments", survey, "--threads", 1, "--folds", 2)
+    said = studio.themes(
+        "round", "close", "round-1", "--comments", comments, "--threads", 1, "--folds", 2, process=True
+    )
     assert "codes flat from now on" in said
     again = lines(out / "codings.jsonl")
     assert [c["comment_id"] for c in again] == [c.id for c in short]
@@ -373,7 +400,9 @@ def test_an_answer_is_pulled_by_itself_after_a_webhook(
     studio: Studio, codings: Path, service: tuple[str, list[RoundWatch]]
 ) -> None:
     url, watches = service
-    request = StartRequest(codings, Source((SURVEY,)), studio.place / "nudged", studio.place / "none", 4, seed=21)
+    request = StartRequest(
+        codings, Source((survey(studio),)), studio.place / "nudged", studio.place / "none", 4, seed=21
+    )
     calling = replace(studio.at, webhook=f"{url}/webhook", secret=SECRET)
     start_round(request, calling)
     start_round(request, calling)

@@ -10,6 +10,7 @@ export HF_HUB_OFFLINE := 1
 
 .PHONY: setup label-studio demo check test test-desktop soak bench bench-real bench-speed bench-bytes bench-bad-input bench-column-roles bench-nhs bench-few-labels bench-model-safety bench-coverage bench-round-pull measurements starter-model clean bench-queue
 .PHONY: setup demo check test test-desktop soak bench bench-real bench-speed bench-bytes bench-bad-input bench-column-roles bench-nhs bench-few-labels bench-model-safety bench-coverage measurements starter-model safeguarding-model bench-personal-data clean
+.PHONY: setup demo check test soak bench bench-real bench-speed bench-bytes bench-bad-input bench-column-roles bench-nhs bench-few-labels bench-model-safety bench-coverage bench-load bench-kills measurements starter-model clean
 
 setup: $(READY)
 
@@ -94,6 +95,11 @@ bench-queue: setup
 	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.queue_order
 bench-personal-data: setup
 	$(BIN)/python -m benchmarks.personal_data
+bench-load: setup
+	$(BIN)/python -m benchmarks.load
+
+bench-kills: setup
+	$(BIN)/python -m benchmarks.kill_batches
 
 # Writes docs/reference/measurements.md from the figures that benchmarks left in benchmarks/out.
 measurements: setup

@@ -1,10 +1,12 @@
 """The use case: a few texts in, their codings out, in milliseconds, from a model that stays loaded."""
 
 import threading
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from models.classifier import Classifier, attach_coding
+from models.classifier import Classifier, TextCoding, attach_coding
 from models.vocabulary import Codebook, CodedComment, Comment, CommentId, ModelId, ThemesError
 
 MAX_TEXTS: Final = 256
@@ -23,8 +25,19 @@ class BusyError(ThemesError):
     code = "busy"
 
 
+@dataclass(slots=True, eq=False)
+class _Call:
+    """A caller's texts, and what came of them."""
+
+    texts: Sequence[str]
+    codings: list[TextCoding] | None = None
+    error: Exception | None = None
+
+
 class TextClassifier:
-    """Codes texts with one loaded model, one caller at a time; others wait, up to a limit.
+    """Codes texts with one loaded model; callers that wait at the same time are coded together, up to a limit.
+
+    What a text is coded as does not depend on its company.
 
     Parameters
     ----------
@@ -38,6 +51,7 @@ class TextClassifier:
         self._classifier, self._max_waiting = classifier, max_waiting
         self._turn, self._count = threading.Lock(), threading.Lock()
         self._n_inside = 0
+        self._waiting: deque[_Call] = deque()
 
     @property
     def codebook(self) -> Codebook:
@@ -71,8 +85,7 @@ class TextClassifier:
                 )
             self._n_inside += 1
         try:
-            with self._turn:
-                codings = list(self._classifier.code_texts(list(texts)))
+            codings = self._coded(_Call(texts))
         finally:
             with self._count:
                 self._n_inside -= 1
@@ -80,6 +93,36 @@ class TextClassifier:
             attach_coding(self._classifier.artefact, Comment(CommentId(str(i)), text), coding)
             for i, (text, coding) in enumerate(zip(texts, codings, strict=True))
         ]
+
+    def _coded(self, call: _Call) -> list[TextCoding]:
+        self._waiting.append(call)
+        with self._turn:
+            while call.codings is None and call.error is None:
+                self._code(self._next_group())
+        if call.codings is None:
+            raise call.error or RuntimeError("a caller was left out")
+        return call.codings
+
+    def _next_group(self) -> list[_Call]:
+        """Return the callers who have waited longest, with no more texts together than one may send."""
+        group, n_texts = [self._waiting.popleft()], 0
+        n_texts += len(group[0].texts)
+        while self._waiting and n_texts + len(self._waiting[0].texts) <= MAX_TEXTS:
+            group.append(self._waiting.popleft())
+            n_texts += len(group[-1].texts)
+        return group
+
+    def _code(self, group: Sequence[_Call]) -> None:
+        try:
+            coded = iter(list(self._classifier.code_texts([t for call in group for t in call.texts])))
+            for call in group:
+                call.codings = [next(coded) for _ in call.texts]
+        except Exception as error:  # noqa: BLE001 -- it is raised again for the caller whose texts it came from
+            if len(group) == 1:
+                group[0].error = error
+                return
+            for call in group:
+                self._code([call])
 
     def _check_versions(self, model: str | None, codebook: str | None) -> None:
         here = self.codebook

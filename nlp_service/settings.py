@@ -54,5 +54,9 @@ class Settings(BaseSettings):
     """THEMES_MAX_BATCH_COMMENTS: most comments in a batch."""
     max_waiting_comments: int = Field(default=1_000_000, ge=1)
     """THEMES_MAX_WAITING_COMMENTS: with more than these waiting to be coded, no batch is taken."""
-    requests_a_minute: int = Field(default=600, ge=1, le=1_000_000)
+    requests_a_minute: int = Field(default=6_000, ge=1, le=1_000_000)
     """THEMES_REQUESTS_A_MINUTE: requests that a key may make; callers without one share as many."""
+    url: str = "http://127.0.0.1:8765"
+    """THEMES_URL: the service that `themes submit` hands files to."""
+    key: str | None = Field(default=None, repr=False)
+    """THEMES_KEY: the API key that it does so with."""

@@ -23,6 +23,8 @@ from nlp_service.cli.report import report
 from nlp_service.cli.round import round_
 from nlp_service.cli.serve import serve
 from nlp_service.cli.shares import shares
+from nlp_service.cli.store import store
+from nlp_service.cli.submit import submit
 from nlp_service.cli.training import evaluate, train
 from nlp_service.cli.worker import worker
 from nlp_service.ingest.table import InputNotFoundError
@@ -60,7 +62,7 @@ def themes() -> None:
     """
 
 
-for command in (code, inspect, codebook, model, train, evaluate, shares, report, round_, serve, worker, key):
+for command in (code, inspect, codebook, model, train, evaluate, shares, report, round_, serve, worker, key, store, submit):
     themes.add_command(command)
 
 

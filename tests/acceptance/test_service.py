@@ -1,6 +1,7 @@
 """The real service on a real port, beside the command line."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -13,7 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+
+from nlp_service.client import Client
 
 THEMES = Path(sys.executable).with_name("themes")
 pytestmark = pytest.mark.slow
@@ -91,3 +95,59 @@ def test_a_refusal_is_a_problem(address: str) -> None:
         ask(f"{address}/v1/classify", {"texts": []})
     assert refused.value.code == 422
     assert json.load(refused.value)["code"] == "invalid_request"
+
+
+def test_a_batch_handed_in_is_coded_as_the_command_line_does_though_its_worker_is_killed(tmp_path: Path) -> None:
+    env = {
+        **os.environ,
+        "THEMES_STORE": f"sqlite:///{tmp_path / 'themes.db'}",
+        "THEMES_SECRET_FILE": str(tmp_path / "secret"),
+        "THEMES_CHUNK_COMMENTS": "4",
+        "THEMES_BEAT_S": "0.3",
+        "THEMES_SILENT_S": "2",
+    }
+    path = tmp_path / "in.csv"
+    path.write_text("id,text\n" + "".join(f"c{i},{TEXTS[i % 4].replace(',', '')} {i}\n" for i in range(40)), "utf-8")
+    made = subprocess.run(
+        [THEMES, "key", "create", "t", "--scope", "submit"], env=env, capture_output=True, text=True, check=True
+    )
+    env["THEMES_KEY"] = made.stdout.strip()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = (tmp_path / "log").open("w+")
+    service = subprocess.Popen([THEMES, "serve", "--port", str(port)], stderr=log, env=env)
+    url = f"http://127.0.0.1:{port}"
+    for _ in range(600):
+        try:
+            if ask(f"{url}/health/ready")["n_workers"] == 1:
+                break
+        except OSError:
+            assert service.poll() is None
+        time.sleep(0.1)
+    submit = subprocess.Popen(
+        [THEMES, "submit", path, "--url", url, "--out", tmp_path / "out.csv"],
+        env=env,
+        stderr=subprocess.DEVNULL,
+    )
+    with Client(url, key=env["THEMES_KEY"]) as client:
+        while not (batches := client.batches()) or not batches[0].n_done:
+            time.sleep(0.05)
+        (worker,) = [p for p in psutil.Process(service.pid).children() if "worker" in p.cmdline()]
+        worker.kill()
+        assert submit.wait(240) == 0
+        assert len(list(client.codings(batches[0].id))) == 40
+        assert client.problems(batches[0].id) == []
+        assert client.cancel(batches[0].id).state == "done"
+        client.delete(batches[0].id)
+        assert client.batches() == []
+    service.send_signal(signal.SIGTERM)
+    service.wait(60)
+    done = subprocess.run([THEMES, "code", path, "--out", tmp_path / "direct.csv", "--quiet"], capture_output=True)
+    assert done.returncode == 0
+    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "direct.csv").read_bytes()
+    log.seek(0)
+    lines = [json.loads(line) for line in log.read().splitlines() if line.startswith("{")]
+    assert {"route": "/v1/batches", "status": 202}.items() <= next(e for e in lines if e["method"] == "POST").items()
+    assert "street" not in json.dumps(lines)
+    log.close()

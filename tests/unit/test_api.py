@@ -125,6 +125,34 @@ def test_callers_at_once_each_get_their_own_answer(client: TestClient) -> None:
     assert together == alone
 
 
+def test_a_text_that_breaks_the_model_fails_its_own_caller_alone(small_model: Path) -> None:
+    classifier = TextClassifier(load_model(str(small_model)))
+    code_texts = classifier._classifier.code_texts
+    inside, go_on, groups = threading.Event(), threading.Event(), []
+
+    def breakable(texts: list[str]) -> Any:
+        groups.append(list(texts))
+        if texts == ["first"]:
+            inside.set()
+            assert go_on.wait(20)
+        if SECRET in texts:
+            raise MemoryError
+        return code_texts(texts)
+
+    classifier._classifier.code_texts = breakable  # type: ignore[method-assign,assignment]
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(classifier.classify, ["first"])
+        assert inside.wait(20)
+        others = [pool.submit(classifier.classify, [t]) for t in ("lamp", SECRET, "music")]
+        while len(classifier._waiting) < 3:
+            pass
+        go_on.set()
+        assert [len(f.result(20)) for f in (first, others[0], others[2])] == [1, 1, 1]
+        with pytest.raises(MemoryError):
+            others[1].result(20)
+    assert sorted(groups[1]) == sorted(["lamp", SECRET, "music"])
+
+
 def test_too_many_callers_are_turned_away_with_a_time_to_come_back(small_model: Path, tmp_path: Path) -> None:
     classifier = TextClassifier(load_model(str(small_model)), max_waiting=1)
     inside, go_on = threading.Event(), threading.Event()

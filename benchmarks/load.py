@@ -1,0 +1,160 @@
+"""The service under load, on this machine: `python -m benchmarks.load`. Real server, real sockets."""
+
+import asyncio
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from benchmarks.made_comments import speed_comments
+from benchmarks.report import publish
+from benchmarks.speed import write_csv
+
+THEMES = Path(sys.executable).with_name("themes")
+N_ALONE, N_TOGETHER, N_IN_FLIGHT = 200, 1_000, 2_000
+
+
+@contextmanager
+def served(folder: Path, *options: str) -> Iterator[tuple[str, psutil.Process]]:
+    """Yield the address and the process of a service on a store of its own, without workers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = {
+        **os.environ,
+        "THEMES_STORE": f"sqlite:///{folder / 'themes.db'}",
+        "THEMES_SECRET_FILE": str(folder / "secret"),
+        "THEMES_REQUESTS_A_MINUTE": "1000000",
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [THEMES, "serve", "--port", str(port), "--workers", "0", "--quiet", *options]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=env)
+    url = f"http://127.0.0.1:{port}"
+    while True:
+        try:
+            httpx.get(f"{url}/health/ready").raise_for_status()
+            break
+        except httpx.TransportError:
+            assert process.poll() is None
+            time.sleep(0.2)
+    yield url, psutil.Process(process.pid)
+    process.terminate()
+    process.wait()
+
+
+def quantile(values: list[float], q: int) -> float:
+    """Return a percentile, in milliseconds."""
+    return round(1000 * statistics.quantiles(values, n=100)[q - 1], 1)
+
+
+def one_core_rate(folder: Path, texts: list[str]) -> float:
+    """Return the texts a second of `themes code --jobs 1`, the time of a start without work taken off."""
+    times = []
+    for name, part in (("few", texts[:2]), ("all", texts)):
+        write_csv(folder / f"{name}.csv", part)
+        began = time.perf_counter()
+        command = [THEMES, "code", folder / f"{name}.csv", "--out", folder / f"{name}.jsonl", "--quiet", "--jobs", "1"]
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+        times.append(time.perf_counter() - began)
+    return (len(texts) - 2) / (times[1] - times[0])
+
+
+async def all_at_once(url: str, texts: list[str]) -> list[tuple[int, Any]]:
+    """Return the status and answer of each text, all sent before the first is answered."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+    async with httpx.AsyncClient(base_url=url, timeout=600, limits=limits) as client:
+
+        async def one(text: str) -> tuple[int, Any]:
+            answer = await client.post("/v1/classify", json={"texts": [text]})
+            return answer.status_code, answer.json()
+
+        return await asyncio.gather(*(one(t) for t in texts))
+
+
+def main() -> None:
+    texts = speed_comments(N_TOGETHER)
+    figures: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        rate = one_core_rate(folder, texts)
+        with served(folder) as (url, process):
+            limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
+            with httpx.Client(base_url=url, timeout=600, limits=limits) as client:
+
+                def ask(text: str) -> tuple[int, float, Any]:
+                    began = time.perf_counter()
+                    answer = client.post("/v1/classify", json={"texts": [text]})
+                    return answer.status_code, time.perf_counter() - began, answer.json()
+
+                for text in texts[:20]:
+                    ask(text)
+                alone = [ask(t) for t in texts[:N_ALONE]]
+                seconds = [s for _, s, _ in alone]
+                figures["alone_p50_ms"], figures["alone_p99_ms"] = quantile(seconds, 50), quantile(seconds, 99)
+                before = (process.num_fds(), process.memory_info().rss)
+
+                began = time.perf_counter()
+                with ThreadPoolExecutor(64) as pool:
+                    together = list(pool.map(ask, texts))
+                together_rate = len(texts) / (time.perf_counter() - began)
+                figures["together_share_of_code"] = round(together_rate / rate, 3)
+                figures["together_texts_per_s"], figures["code_texts_per_s"] = round(together_rate, 1), round(rate, 1)
+                known = {t: a for t, (s, _, a) in zip(texts, together, strict=True) if s == httpx.codes.OK}
+                figures["together_refused"] = sum(s != httpx.codes.OK for s, _, _ in together)
+                figures["together_other_than_alone"] = sum(
+                    known.get(t, a) != a for t, (_, _, a) in zip(texts, alone, strict=False)
+                )
+
+                stop, health = threading.Event(), []
+
+                def watch() -> None:
+                    with httpx.Client(base_url=url, timeout=60) as other:
+                        while not stop.wait(0.02):
+                            start = time.perf_counter()
+                            other.get("/health/live").raise_for_status()
+                            health.append(time.perf_counter() - start)
+
+                watcher = threading.Thread(target=watch)
+                watcher.start()
+                many = [texts[i % N_TOGETHER] for i in range(N_IN_FLIGHT)]
+                flood = asyncio.run(all_at_once(url, many))
+                stop.set()
+                watcher.join()
+            statuses = Counter(s for s, _ in flood)
+            figures["in_flight_statuses"] = {str(k): v for k, v in sorted(statuses.items())}
+            figures["in_flight_other_statuses"] = sum(n for s, n in statuses.items() if s not in (200, 429, 503))
+            figures["in_flight_wrong_answers"] = sum(
+                s == httpx.codes.OK and t in known and a != known[t] for t, (s, a) in zip(many, flood, strict=True)
+            )
+            figures["health_p99_ms"] = quantile(health, 99)
+            time.sleep(6)  # idle connections end after five seconds
+            figures["more_fds_after"] = process.num_fds() - before[0]
+            figures["more_mb_after"] = round((process.memory_info().rss - before[1]) / 1e6, 1)
+    bars = {
+        "alone_p50_ms": ("<=", 20.0),
+        "alone_p99_ms": ("<=", 80.0),
+        "together_share_of_code": (">=", 0.8),
+        "together_other_than_alone": ("<=", 0),
+        "in_flight_other_statuses": ("<=", 0),
+        "in_flight_wrong_answers": ("<=", 0),
+        "health_p99_ms": ("<=", 100.0),
+        "more_fds_after": ("<=", 20),
+    }
+    publish("load", figures, bars)
+
+
+if __name__ == "__main__":
+    main()

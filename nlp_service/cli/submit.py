@@ -1,0 +1,59 @@
+"""`themes submit`: hands a file to a service, waits, and fetches what was coded."""
+
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from nlp_service.client import BatchStatus, Client
+from nlp_service.code_batch import check_output
+from nlp_service.report.codings_file import written_aside
+from nlp_service.settings import Settings
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--out", type=click.Path(path_type=Path), help="Where to write the codings: .jsonl, .csv, .xlsx or .parquet. [default: do not wait]")  # fmt: skip
+@click.option(
+    "--url", metavar="URL", help="Where the service listens. [default: THEMES_URL, else http://127.0.0.1:8765]"
+)
+@click.option("--consultation", metavar="NAME", help="Which consultation the file belongs to.")
+@click.option("--text", multiple=True, metavar="COL", help="Column with open answers; may be given several times.")
+@click.option("--id", "id_column", metavar="COL", help="Column that names each row.")
+@click.option("--sheet", metavar="NAME", help="Sheet of a workbook.")
+@click.option("--model", metavar="ID", help="Model or codebook of the service's registry.")
+def submit(
+    file: Path,
+    out: Path | None,
+    url: str | None,
+    consultation: str | None,
+    text: tuple[str, ...],
+    id_column: str | None,
+    sheet: str | None,
+    model: str | None,
+) -> None:
+    """Hand FILE to a service. The API key is read from THEMES_KEY.
+
+    \b
+    Examples:
+      themes submit survey.csv --out coded.xlsx
+      THEMES_KEY=themes_… themes submit survey.csv --url https://themes.example.org --consultation "Wave 3"
+    """
+    settings = Settings()
+    if out is not None:
+        check_output(out)
+    with Client(url or settings.url, key=settings.key) as client:
+        batch = client.submit(file, consultation=consultation, text=list(text), id=id_column, sheet=sheet, model=model)
+        click.echo(f"{batch.id}: {batch.n_comments} comments, {batch.n_problems} problems", err=True)
+        if out is None:
+            click.echo(batch.id)
+            return
+        with tqdm(total=batch.n_comments, unit=" comments", desc="coding", dynamic_ncols=True) as bar:
+
+            def show(now: BatchStatus) -> None:
+                bar.update(now.n_done - bar.n)
+
+            done = client.wait(batch.id, progress=show)
+        with written_aside(out) as aside:
+            client.download(done.id, aside)
+    click.echo(f"{done.n_done} comments coded; {done.model}, {done.codebook} -> {out}", err=True)

@@ -108,7 +108,13 @@ def code_batch(request: CodeRequest, *, start: StartProgress) -> CodedBatch:
     check_output(request.out)
     began = time.monotonic()
     coded = code_inputs(request, start=start)
-    shown, protection = _protect(coded.pairs, coded.n_other_languages, request)
+    shown, protection = protect_pairs(
+        coded.pairs,
+        coded.n_other_languages,
+        has_text=request.out.suffix.lower() != ".jsonl",
+        with_personal_data=request.with_personal_data,
+        jobs=request.jobs,
+    )
     run = replace(coded.run, protection=protection, seconds=time.monotonic() - began)
     return CodedBatch(run, coded.pairs, *_write(request.out, shown, run))
 
@@ -164,21 +170,28 @@ def code_inputs(request: CodeRequest, *, start: StartProgress) -> CodedReading:
     return CodedReading(reading, run, pairs, readable.n_other_languages)
 
 
-def _protect(
-    pairs: tuple[tuple[Comment, CodedComment], ...], n_other_languages: int, request: CodeRequest
+def protect_pairs(
+    pairs: Sequence[tuple[Comment, CodedComment]],
+    n_other_languages: int,
+    *,
+    has_text: bool,
+    with_personal_data: bool,
+    jobs: int,
 ) -> tuple[tuple[tuple[Comment, CodedComment], ...], Protection]:
-    """Return the pairs as the output shows them, and what was done for the residents behind them."""
+    """Return the pairs as an output shows them, and what was done for the residents behind them.
+
+    An output without text (`has_text` false), such as a codings file, holds offsets into the original.
+    """
     comments = [c for c, _ in pairs]
-    has_text = request.out.suffix.lower() != ".jsonl"  # a codings file holds offsets into the original, and no text
-    redacting = has_text and not request.with_personal_data
-    known = protect_distinct([c.text for c in comments], with_redaction=redacting, jobs=request.jobs)
+    redacting = has_text and not with_personal_data
+    known = protect_distinct([c.text for c in comments], with_redaction=redacting, jobs=jobs)
     counts = count_kinds(one for c in comments if (one := known[c.text].redacted) is not None)
     protection = Protection(
         list_disclosures(comments, known),
         find_duplicates([(c.id, c.text) for c in comments]),
         n_other_languages,
         tuple((kind.value, n) for kind, n in counts.items()),
-        request.with_personal_data if has_text else None,
+        with_personal_data if has_text else None,
     )
     return as_shown(pairs, known), protection
 

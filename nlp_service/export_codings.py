@@ -1,9 +1,12 @@
 """The use case: what a run said, as the files that `themes code` writes."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from models.vocabulary import CodedComment, Comment, ThemesError
+from nlp_service.code_batch import protect_pairs
+from nlp_service.protect_comments import OTHER_LANGUAGE
 from nlp_service.report.codings_file import write_csv, write_jsonl, write_parquet
 from nlp_service.report.run import Run, count_themes
 from nlp_service.report.workbook import write_workbook
@@ -20,8 +23,12 @@ class NotDoneError(ThemesError):
     code = "not_done"
 
 
-def export_codings(database: Database, batch: BatchRecord, kind: str, path: Path) -> None:
+def export_codings(
+    database: Database, batch: BatchRecord, kind: str, path: Path, *, with_personal_data: bool = False, jobs: int = 1
+) -> None:
     """Write the codings of a batch's latest run; JSONL, CSV and Parquet byte for byte as `themes code` writes them.
+
+    Texts are redacted, unless `with_personal_data` says otherwise; `jobs` processes do that.
 
     Raises
     ------
@@ -39,12 +46,16 @@ def export_codings(database: Database, batch: BatchRecord, kind: str, path: Path
     pairs: list[tuple[Comment, CodedComment]] = [(c, k) for _, c, k in read_codings(database, run, codebook)]
     if kind == "jsonl":
         write_jsonl(path, pairs)
-    elif kind == "csv":
-        write_csv(path, pairs, codebook)
+        return
+    story = run_story(database, batch, pairs)
+    n_others = sum(p.code == OTHER_LANGUAGE for p in story.problems)
+    shown, protection = protect_pairs(pairs, n_others, has_text=True, with_personal_data=with_personal_data, jobs=jobs)
+    if kind == "csv":
+        write_csv(path, shown, codebook)
     elif kind == "parquet":
-        write_parquet(path, pairs, codebook)
+        write_parquet(path, shown, codebook)
     else:
-        write_workbook(path, pairs, run_story(database, batch, pairs))
+        write_workbook(path, shown, replace(story, protection=protection))
 
 
 def run_story(database: Database, batch: BatchRecord, pairs: list[tuple[Comment, CodedComment]]) -> Run:

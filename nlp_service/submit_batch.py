@@ -3,7 +3,7 @@
 import hashlib
 import importlib.metadata
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models.artefact import read_artefact
@@ -11,6 +11,7 @@ from models.vocabulary import ThemesError
 from nlp_service.find_model import find_model
 from nlp_service.ingest.comments import read_comments
 from nlp_service.ingest.table import InputRefusedError
+from nlp_service.protect_comments import set_languages_apart
 from nlp_service.settings import Settings
 from nlp_service.store.audit import add_entry
 from nlp_service.store.batches import NewBatch, add_batch, add_run, n_waiting_comments
@@ -43,6 +44,8 @@ class Submission:
     facilitators: tuple[str, ...] = ()
     with_facilitators: bool = False
     model: str | None = None
+    all_languages: bool = False
+    """Code comments that seem not to be in English too; they are listed as problems otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ def fingerprint(submission: Submission) -> str:
         submission.facilitators,
         submission.with_facilitators,
         submission.model,
+        submission.all_languages,
     )
     return hashlib.sha256(repr((content, rest)).encode()).hexdigest()
 
@@ -134,6 +138,8 @@ def _submit(
         facilitators=submission.facilitators,
         with_facilitators=submission.with_facilitators,
     )
+    readable = set_languages_apart(reading.comments, file=submission.path.name, all_languages=submission.all_languages)
+    reading = replace(reading, comments=readable.comments, problems=(*reading.problems, *readable.problems))
     n = len(reading.comments)
     if not n:
         raise InputRefusedError(

@@ -156,6 +156,7 @@ async def submit(  # noqa: D103 -- the summary says it
     sheet: Annotated[str | None, Query(description="Sheet of a workbook.")] = None,
     facilitator: Annotated[list[str] | None, Query(description="Who leads a workshop.")] = None,
     with_facilitators: bool = False,
+    all_languages: Annotated[bool, Query(description="Code comments that seem not to be in English too.")] = False,
     model: Annotated[str | None, Query(max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+ -]*$")] = None,
     filename: _Name = None,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
@@ -163,7 +164,7 @@ async def submit(  # noqa: D103 -- the summary says it
     where = caller.narrowed(consultation) or DEFAULT_CONSULTATION
     async with received_file(request, filename) as path:
         submission = Submission(
-            path, where, tuple(text or ()), id, sheet, tuple(facilitator or ()), with_facilitators, model
+            path, where, tuple(text or ()), id, sheet, tuple(facilitator or ()), with_facilitators, model, all_languages
         )
         done = await run_in_threadpool(
             submit_batch,
@@ -250,6 +251,7 @@ def codings(
     accept: Annotated[str | None, Header()] = None,
     after: Annotated[int, Query(ge=-1, le=2**31 - 1)] = -1,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = PAGE,
+    with_personal_data: Annotated[bool, Query(description="Texts as they were written, and not redacted.")] = False,
 ) -> Any:
     """Return JSON pages, or by the header Accept a whole file: NDJSON, CSV, XLSX or Parquet, as `themes code` writes it."""
     kind = negotiated(accept)
@@ -264,7 +266,9 @@ def codings(
     os.close(handle)
     path = Path(name)
     try:
-        export_codings(service.database, found, extension, path)
+        export_codings(
+            service.database, found, extension, path, with_personal_data=with_personal_data, jobs=service.settings.jobs
+        )
     except BaseException:
         path.unlink(missing_ok=True)
         raise

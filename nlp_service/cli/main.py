@@ -62,7 +62,22 @@ def themes() -> None:
     """
 
 
-for command in (code, inspect, codebook, model, train, evaluate, shares, report, round_, serve, worker, key, store, submit):
+for command in (
+    code,
+    inspect,
+    codebook,
+    model,
+    train,
+    evaluate,
+    shares,
+    report,
+    round_,
+    serve,
+    worker,
+    key,
+    store,
+    submit,
+):
     themes.add_command(command)
 
 

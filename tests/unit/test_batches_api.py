@@ -88,6 +88,32 @@ def test_a_file_handed_in_is_coded_and_reads_as_the_command_line_writes_it(
     assert [(p["code"], p["row"]) for p in problems] == [("blank_text", 11)]
 
 
+def test_personal_data_is_replaced_as_the_command_line_does_and_other_languages_are_set_apart(
+    local: Parts, tmp_path: Path, small_model: Path
+) -> None:
+    client, service, key = local
+    french = "Il y a trop de bruit dans la rue le soir et personne ne vient quand on appelle."
+    content = f"id,text\na,Ring me on 07700 900123 about the noise at SW1A 1AA.\nb,{french}\n"
+    batch = send(client, key, content).json()
+    assert (batch["n_comments"], batch["n_problems"]) == (1, 1)
+    code_run(service, batch["run"]["id"])
+    (tmp_path / "in.csv").write_text(content)
+    choice = ModelChoice(str(small_model), Backend.FAST, None, 64)
+    for with_personal_data in (False, True):
+        out = tmp_path / "out.csv"
+        request = CodeRequest((tmp_path / "in.csv",), out, choice, with_personal_data=with_personal_data)
+        code_batch(request, start=lambda _n: nullcontext(lambda _done: None))
+        got = client.get(
+            f"/v1/batches/{batch['id']}/codings",
+            headers={**key, "accept": "text/csv"},
+            params={"with_personal_data": with_personal_data},
+        )
+        assert got.content == out.read_bytes()
+        assert ("07700 900123" in got.text) is with_personal_data
+    both = send(client, key, content, params={"all_languages": True}).json()
+    assert both["n_comments"] == 2
+
+
 def test_lines_of_json_are_taken_as_the_body(parts: Parts) -> None:
     client, _, key = parts
     body = '{"id": "a", "text": "lamp"}\n{"id": "b", "text": "x\\u0000y"}\n'

@@ -66,6 +66,7 @@ _ASKED: Final = re.compile(
     r"\bwhy\b|\bexplain|\bcomments?\b|tell us|anything else|any other|\bdescribe|in your own words|\breasons?\b|\bdetails?\b|other \(please|please specify|please state|if other"
     r"|\bsuggest|further|\bfeedback\b|open-ended|what (?:would|worries|concerns|could|should|one|is the (?:one|main))|how (?:could|can|would|should) |\bexamples?\b|\bthoughts\b|\bviews\b|your answer"
 )
+_OTHER: Final = re.compile(r"\bother\b[^\n]{0,20}\b(?:specify|state|describe|say)\b|please (?:specify|state)")
 _ABOUT: Final = re.compile(
     r"^(?:.{0,80}\b)?age(?: ?(?:group|band|range|bracket))?\??$|\bhow old\b|\bage (?:group|band|range|bracket)\b|\bwhat (?:is|was) your age\b|\b(?:your )?gender\b|^(?:what is your )?sex\??$|\byour sex\b|\bethnic|\breligio|\bfaith or belief"
     r"|\bdisab(?:led|ility|ilities)\b|\blong[- ]term (?:health|illness|condition|physical)|\bhealth (?:condition|problem)s?\b|\bsexual orientation\b|\bsexuality\b|\bpost ?code\b|\bwards?\b(?! off)"
@@ -273,7 +274,12 @@ def _tick_groups(columns: Sequence[_Column], groups: Mapping[int, tuple[str, str
 
 
 def _is_tick(column: _Column, option: str) -> bool:
-    values = {_fold(v) for v in column.counts} - _UNTICKED
+    every = {_fold(v) for v in column.counts}
+    if _OTHER.search(_fold(option)) is not None and every != {_fold(option)}:
+        return (
+            False  # "Other (please specify)" holds words, or none yet; it is an option only where cells repeat its name
+        )
+    values = every - _UNTICKED
     return not values or (len(values) == 1 and (values <= _TICKS or values == {_fold(option)}))
 
 
@@ -300,6 +306,8 @@ def _guess(c: _Column, group: tuple[str, str] | None, ticks: Mapping[int, str], 
         return role(Role.ID, f"named like an id, and all {c.n_rows} cells differ")
     if c.index in ticks and question is not None:
         return ColumnRole(c.name, Role.TICK, ticks[c.index], AnswerKind.MULTI, question, option)
+    if option is not None and _OTHER.search(_fold(option)) is not None:
+        return role(Role.OPEN, "words beside the options of a question")
     if not c.filled:
         if is_text_name or asked:
             return role(Role.OPEN, "named like an open question; no one has answered")

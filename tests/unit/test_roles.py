@@ -100,6 +100,15 @@ def test_options_in_columns_are_one_question_and_statements_of_a_grid_are_scales
     assert [(r.question, r.option) for r in roles[:2]] == [("Priorities?", "Drugs"), ("Priorities?", "Litter")]
 
 
+def test_what_people_write_under_other_is_never_taken_for_a_tick() -> None:
+    names = "Priorities? - Drugs|Priorities? - Litter|Priorities? - Other (please specify)"
+    for words in (("No", "", "None"), ("", "", ""), ("No", "No", "")):
+        roles = guess_roles(table(names, *(f"Drugs|Litter|{w}" for w in words)))
+        assert [r.role for r in roles] == [Role.TICK, Role.TICK, Role.OPEN]
+    ticked = guess_roles(table(names, *["Drugs||Other (please specify)"] * 3))
+    assert ticked[2].role is Role.TICK
+
+
 def test_full_postcodes_are_kept_out_and_districts_are_kept() -> None:
     full = guess_roles(table("Postcode|x", *["AB1 2CD|a", "AB1 2CE|b", "AB1 2CD|a"]))
     part = guess_roles(table("Postcode|x", *["AB1|a", "AB2|b", "AB1|a"]))

@@ -1,6 +1,7 @@
 """The use case: comments as they may be shown, and what a person should look at before anything else."""
 
 import multiprocessing
+import signal
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -66,9 +67,14 @@ def protect_distinct(texts: Sequence[str], *, with_redaction: bool, jobs: int) -
         done = list(map(_protect, chunks, wanted))
     else:
         method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-        with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context(method)) as pool:
+        context = multiprocessing.get_context(method)
+        with ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_stopping_to_the_first) as pool:
             done = list(pool.map(_protect, chunks, wanted))
     return {text: one for chunk, part in zip(chunks, done, strict=True) for text, one in zip(chunk, part, strict=True)}
+
+
+def _leave_stopping_to_the_first() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the first one alone answers it
 
 
 def _protect(texts: list[str], with_redaction: bool) -> list[Protected]:

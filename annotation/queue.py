@@ -1,7 +1,8 @@
 """The order in which comments go to people: the ones whose answer the model needs, unlike each other, each with its reason.
 
 The queue mixes three kinds of picks, in the same mix all the way down, so that people may stop anywhere: comments that the model is in
-doubt about, comments that may carry a theme with few examples so far, and plain random ones. Of look-alikes it takes one.
+doubt about, theme by theme in turn, comments that may carry a theme with few examples so far, and plain random ones. Of look-alikes it
+takes one.
 What it picks is no sample of what residents wrote: shares are estimated from `draw_blind_sample` alone (models.prevalence).
 """
 
@@ -45,9 +46,9 @@ class Pick:
 class QueueSettings:
     """The mix of the queue."""
 
-    rare: float = 0.2
+    rare: float = 0.1
     """Share of picks for themes with few examples."""
-    random: float = 0.1
+    random: float = 0.05
     """Share of picks at random."""
     enough_positives: int = 20
     """A theme with as many positive decisions is not rare."""
@@ -90,7 +91,7 @@ def order_queue(
     Raises
     ------
     ValueError
-        If shapes do not fit, an id is there twice, or a number is not finite.
+        If shapes do not fit, there is no theme, an id is there twice, or a number is not finite.
     """
     n, k = probabilities.shape
     known = np.zeros((0, vectors.shape[1])) if decided_vectors is None else np.asarray(decided_vectors, np.float64)
@@ -141,6 +142,8 @@ def _check(
     n, k = probabilities.shape
     if len(ids) != n or len(vectors) != n or len(themes) != k or thresholds.shape != (k,) or n_positive.shape != (k,):
         raise ValueError("ids, probabilities, thresholds, vectors, themes and n_positive must fit each other")
+    if k == 0:
+        raise ValueError("there must be a theme")
     if known.shape[1] != vectors.shape[1]:
         raise ValueError("decided_vectors must be as long as vectors")
     if len(set(ids)) != n:
@@ -173,30 +176,29 @@ class _Queue:
         self._positive = n_positive.astype(np.float64)
         self._free = np.ones(len(ids), np.bool_)
         self._near = _nearest(self._vectors, _unit(known))
-        doubt = _entropy(_logit(probabilities) - _logit(thresholds))
-        self._doubted = doubt.argmax(axis=1) if len(themes) else np.zeros(len(ids), np.intp)
-        self._doubt = doubt.max(axis=1) if len(themes) else np.zeros(len(ids))
+        self._doubt = _entropy(_logit(probabilities) - _logit(thresholds))
+        self._mass = (self._doubt**_SHARPNESS).sum(axis=0)
+        """Of each theme, how much doubt the free comments hold."""
+        self._owed = np.zeros(len(themes))
 
     def order(self, budget: int, seed: int) -> tuple[Pick, ...]:
         at_random = iter(self._order[np.random.default_rng(seed).permutation(len(self._order))])
-        picks = []
-        for reason in _mix(budget, self._settings):
-            pick = self._pick(reason, at_random)
-            picks.append(pick)
-        return tuple(picks)
+        return tuple(self._pick(reason, at_random) for reason in _mix(budget, self._settings))
 
     def _pick(self, reason: Reason, at_random: Iterator[np.intp]) -> Pick:
         if reason is Reason.RARE_THEME:
-            theme = int(self._positive.argmin()) if len(self._themes) else 0
-            if len(self._themes) and self._positive[theme] < self._settings.enough_positives:
+            theme = int(self._positive.argmin())
+            if self._positive[theme] < self._settings.enough_positives:
                 row = self._best(self._probabilities[:, theme] * self._apart())
                 self._positive[theme] += _MOVE_ON
                 return self._taken(row, reason, theme)
             reason = Reason.UNCERTAIN
         if reason is Reason.RANDOM:
             return self._taken(next(int(i) for i in at_random if self._free[i]), reason, None)
-        row = self._best(self._doubt * self._apart())
-        return self._taken(row, reason, int(self._doubted[row]) if len(self._themes) else None)
+        self._owed += _shares(self._mass)
+        theme = int(self._owed.argmax())
+        self._owed[theme] -= 1
+        return self._taken(self._best(self._doubt[:, theme] * self._apart()), reason, theme)
 
     def _apart(self) -> FloatArray:
         """Return how far each comment is from looking like a known one: 1 below the cosine `look_alike`, down to 0 for the same."""
@@ -212,22 +214,24 @@ class _Queue:
     def _taken(self, row: int, reason: Reason, theme: int | None) -> Pick:
         explanation = self._explain(row, reason, theme)
         self._free[row] = False
+        self._mass -= self._doubt[row] ** _SHARPNESS
         self._positive += self._probabilities[row]
         self._near = np.maximum(self._near, self._vectors @ self._vectors[row])
         return Pick(self._ids[row], reason, None if theme is None else self._themes[theme], explanation)
 
     def _explain(self, row: int, reason: Reason, theme: int | None) -> str:
-        if reason is Reason.RANDOM or theme is None:
+        if theme is None:
             return _WHY[reason]
         p, cut = self._probabilities[row, theme], self._thresholds[theme]
-        name, so_far = self._themes[theme], int(self._positive[theme])
-        return _WHY[reason].format(theme=name, p=p, cut=cut, so_far=so_far)
+        return _WHY[reason].format(theme=self._themes[theme], p=p, cut=cut)
 
 
 _MOVE_ON: Final = 0.5
 """What a try for a rare theme counts for, found or not: the next one turns to another theme."""
+_SHARPNESS: Final = 4
+"""Doubt counts by this power, so that many comments far from a threshold do not add up to one near it."""
 _WHY: Final = {
-    Reason.UNCERTAIN: "the model is in doubt about {theme}: probability {p:.2f}, coded from {cut:.2f}",
+    Reason.UNCERTAIN: "nearest to the threshold of {theme} among what was left: probability {p:.2f}, coded from {cut:.2f}",
     Reason.RARE_THEME: "it may carry {theme} (probability {p:.2f}), of which there are few examples",
     Reason.RANDOM: "picked at random, to keep a check on what the model is sure of",
 }
@@ -246,6 +250,12 @@ def _mix(budget: int, settings: QueueSettings) -> Iterator[Reason]:
             yield most
         else:
             yield Reason.UNCERTAIN
+
+
+def _shares(mass: FloatArray) -> FloatArray:
+    """Return each theme's share of uncertain picks: by the root of its doubt, which gives rarer themes more than their part."""
+    root = np.sqrt(np.maximum(mass, 0.0))
+    return np.asarray(root / root.sum()) if root.sum() > 0 else np.full(len(mass), 1 / len(mass))
 
 
 def _logit(p: FloatArray) -> FloatArray:

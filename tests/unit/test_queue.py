@@ -50,8 +50,20 @@ def test_equal_comments_come_in_the_order_of_their_ids() -> None:
 def test_the_nearest_to_a_threshold_comes_first_and_the_theme_in_doubt_is_named() -> None:
     p = np.array([[0.01, 0.95, 0.01], [0.01, 0.35, 0.01], [0.7, 0.01, 0.01], [0.01, 0.01, 0.3]])
     found = queue([CommentId(c) for c in "abcd"], p, np.eye(4), settings=ONLY_DOUBT)
-    assert [(x.comment_id, x.theme) for x in found] == [("d", "lights"), ("b", "drugs"), ("c", "bins"), ("a", "drugs")]
-    assert found[1].explanation == "the model is in doubt about drugs: probability 0.35, coded from 0.40"
+    assert [(x.comment_id, x.theme) for x in found] == [("d", "lights"), ("b", "drugs"), ("c", "bins"), ("a", "bins")]
+    assert (
+        found[1].explanation
+        == "nearest to the threshold of drugs among what was left: probability 0.35, coded from 0.40"
+    )
+
+
+def test_themes_take_turns_and_the_rarer_one_gets_more_than_its_part() -> None:
+    p = np.full((100, 3), 0.0001)
+    p[:90, 0], p[90:, 1] = 0.4, 0.4
+    ids = [CommentId(f"{i:03}") for i in range(100)]
+    found = Counter(x.theme for x in queue(ids, p, np.eye(100), budget=20, settings=ONLY_DOUBT))
+    assert found["bins"] > found["drugs"] >= 4
+    assert "lights" not in found
 
 
 def test_look_alikes_wait() -> None:
@@ -70,7 +82,7 @@ def test_rare_themes_are_looked_for_until_there_are_enough() -> None:
     v, so_far = rng.normal(size=(200, 16)), np.array([50, 2, 50])
     found = queue(ids, p, v, budget=50, n_positive=so_far)
     looked = [x for x in found if x.reason is Reason.RARE_THEME]
-    assert len(looked) == 10
+    assert len(looked) == 5
     assert {x.theme for x in looked} == {"drugs"}
     assert np.mean([p[ids.index(x.comment_id), 1] for x in looked]) > 3 * p[:, 1].mean()
     enough = queue(ids, p, v, budget=50, n_positive=np.array([50, 30, 50]))
@@ -114,6 +126,8 @@ def test_what_does_not_fit_is_refused() -> None:
     for some_ids, some_p, some_v, more in bad:
         with pytest.raises(ValueError):
             queue(some_ids, some_p, some_v, **more)
+    with pytest.raises(ValueError):
+        order_queue(ids, p[:, :0], np.zeros(0), v, themes=[], budget=2)
     with pytest.raises(ValueError):
         order_queue(ids, p, np.array([0.0, 0.5, 0.5]), v, themes=THEMES, budget=2)
 

@@ -8,7 +8,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE := 1
 
-.PHONY: setup label-studio demo check test test-desktop soak bench bench-real bench-speed bench-bytes bench-bad-input bench-column-roles bench-nhs bench-few-labels bench-model-safety bench-coverage bench-round-pull measurements starter-model clean bench-queue
+.PHONY: setup label-studio demo check test test-desktop soak bench bench-real bench-speed bench-bytes bench-bad-input bench-column-roles bench-nhs bench-few-labels bench-model-safety bench-coverage bench-round-pull bench-hidden-themes bench-refi-qda measurements starter-model clean bench-queue
 .PHONY: setup demo check test test-desktop soak bench bench-real bench-speed bench-bytes bench-bad-input bench-column-roles bench-nhs bench-few-labels bench-model-safety bench-coverage measurements starter-model safeguarding-model bench-personal-data clean
 .PHONY: setup demo check test soak bench bench-real bench-speed bench-bytes bench-bad-input bench-column-roles bench-nhs bench-few-labels bench-model-safety bench-coverage bench-load bench-kills measurements starter-model clean
 
@@ -100,6 +100,12 @@ bench-load: setup
 
 bench-kills: setup
 	$(BIN)/python -m benchmarks.kill_batches
+
+bench-hidden-themes: setup
+	$(BIN)/python -m benchmarks.hidden_themes
+
+bench-refi-qda: setup
+	$(BIN)/python -m benchmarks.refi_qda
 
 # Writes docs/reference/measurements.md from the figures that benchmarks left in benchmarks/out.
 measurements: setup

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from models.model import ModelNotFoundError
 from models.registry import RegistryBusyError
 from models.vocabulary import ThemesError
+from nlp_service.cli.candidates import candidates
 from nlp_service.cli.code import code
 from nlp_service.cli.codebook import codebook
 from nlp_service.cli.inspect import inspect
@@ -25,6 +26,7 @@ from nlp_service.cli.serve import serve
 from nlp_service.cli.shares import shares
 from nlp_service.cli.store import store
 from nlp_service.cli.submit import submit
+from nlp_service.cli.topics import topics
 from nlp_service.cli.training import evaluate, train
 from nlp_service.cli.worker import worker
 from nlp_service.ingest.table import InputNotFoundError
@@ -79,6 +81,8 @@ for command in (
     submit,
 ):
     themes.add_command(command)
+themes.add_command(candidates)
+themes.add_command(topics)
 
 
 def main() -> NoReturn:

@@ -1,0 +1,146 @@
+"""The use case: topics of everything that was said, which themes each consists of, and a map to look at."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from models.candidates import carries_theme
+from models.segment_vectors import SegmentReader
+from models.text import make_segments
+from models.topics import OUTSIDE, fit_topics, flatten
+from models.vocabulary import Codebook, CodedComment, Comment, Segment
+from nlp_service.code_batch import OutputRefusedError
+from nlp_service.find_candidates import CandidatesRequest, StartProgress, read_pairs
+from nlp_service.protect_comments import protect_distinct
+from nlp_service.report.codings_file import written_aside
+from nlp_service.report.topic_map import Point, write_topic_map
+
+UNCOVERED_BELOW: Final = 0.5
+"""A topic of whose segments fewer carry a theme is listed as one that no theme covers."""
+_MIN_SHARE: Final = 0.05
+_TOPIC_WORDS: Final = 4
+_NO_THEME: Final = "no theme"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicMap:
+    """What came of it."""
+
+    topics: tuple[dict[str, Any], ...]
+    n_outside: int
+    """Segments in no topic."""
+
+
+def map_topics(request: CandidatesRequest, picture: Path | None, *, start: StartProgress) -> TopicMap:
+    """Write a topics file, and a map as HTML if asked.
+
+    Raises
+    ------
+    ThemesError
+        If a file cannot be used or they don't belong together. Nothing is written then.
+    """
+    for path in (request.out, *([picture] if picture is not None else [])):
+        if not path.parent.is_dir() or path.is_dir():
+            raise OutputRefusedError(
+                f"{path.name} cannot be written there.",
+                allowed="a file in an existing folder.",
+                next_step="change --out or --map.",
+            )
+    pairs, book = read_pairs(request)
+    segments = [make_segments(c.text) for c, _ in pairs]
+    flat = [(i, s) for i, own in enumerate(segments) for s in own]
+    texts = [s.of(pairs[i][0].text) for i, s in flat]
+    with start(len(texts)) as progress:
+        vectors = SegmentReader().vectors(texts, progress=progress)
+    found = fit_topics(texts, vectors, seed=request.seed)
+    carries = carries_theme([c for _, c in pairs], segments, book)
+    names = [", ".join(words[:_TOPIC_WORDS]) for words in found.words]
+    topics = tuple(
+        _topic(t, name, np.flatnonzero(found.labels == t).tolist(), pairs, flat, carries.tolist(), book)
+        for t, name in enumerate(names)
+    )
+    of_comments: list[list[int]] = [[] for _ in pairs]
+    for (i, _), topic in zip(flat, found.labels.tolist(), strict=True):
+        if topic != OUTSIDE and topic not in of_comments[i]:
+            of_comments[i].append(topic)
+    document = {
+        "codebook": book.ref,
+        "seed": request.seed,
+        "n_comments": len(pairs),
+        "n_segments": len(texts),
+        "n_segments_outside": int((found.labels == OUTSIDE).sum()),
+        "topics": list(topics),
+        "comments": [{"comment_id": str(c.id), "topics": own} for (c, _), own in zip(pairs, of_comments, strict=True)],
+    }
+    with written_aside(request.out) as aside:
+        aside.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        if picture is not None:
+            owner = np.array([i for i, _ in flat])
+            means = np.stack([vectors[owner == i].mean(axis=0) for i in range(len(pairs))])
+            with written_aside(picture) as drawn:
+                points = _points(pairs, flatten(means, seed=request.seed), of_comments, names, book)
+                write_topic_map(drawn, points, title=f"{len(pairs)} comments by topic, coloured by theme ({book.ref})")
+    return TopicMap(topics, document["n_segments_outside"])  # type: ignore[arg-type]
+
+
+def _topic(
+    number: int,
+    name: str,
+    rows: Sequence[int],
+    pairs: Sequence[tuple[Comment, CodedComment]],
+    flat: Sequence[tuple[int, Segment]],
+    carries: Sequence[bool],
+    book: Codebook,
+) -> dict[str, Any]:
+    counts: Counter[str] = Counter()
+    questions: Counter[str] = Counter()
+    people: set[str] = set()
+    for row in rows:
+        i, segment = flat[row]
+        comment, coded = pairs[i]
+        people.add(str(comment.respondent or comment.id))
+        if comment.question is not None:
+            questions[comment.question] += 1
+        for coding in coded.codings:
+            theme = book.find_theme(coding.theme)
+            residual = theme is not None and theme.residual
+            if not residual and any(segment.start < e.end and e.start < segment.end for e in coding.evidence):
+                counts[str(coding.theme)] += 1
+    covered = sum(carries[row] for row in rows) / len(rows)
+    shares = [
+        {"theme": t, "share": round(n / len(rows), 4)} for t, n in sorted(counts.items(), key=lambda e: (-e[1], e[0]))
+    ]
+    return {
+        "topic": number,
+        "name": name,
+        "n_segments": len(rows),
+        "n_respondents": len(people),
+        "covered": round(covered, 4),
+        "uncovered": covered < UNCOVERED_BELOW,
+        "themes": [s for s in shares if s["share"] >= _MIN_SHARE],  # type: ignore[operator]
+        "questions": dict(sorted(questions.items())),
+    }
+
+
+def _points(
+    pairs: Sequence[tuple[Comment, CodedComment]],
+    places: np.ndarray[Any, Any],
+    topics: Sequence[Sequence[int]],
+    names: Sequence[str],
+    book: Codebook,
+) -> list[Point]:
+    known = protect_distinct([c.text for c, _ in pairs], with_redaction=True, jobs=1)
+    points = []
+    for (comment, coded), (x, y), own in zip(pairs, places.tolist(), topics, strict=True):
+        best = max(coded.codings, key=lambda c: c.probability, default=None)
+        theme = None if best is None else book.find_theme(best.theme)
+        redacted = known[comment.text].redacted
+        assert redacted is not None  # noqa: S101 -- asked for above; for the type checker
+        topic = f"topic: {names[own[0]]}" if own else "no topic"
+        points.append(Point(x, y, theme.label if theme is not None else _NO_THEME, topic, redacted.text))
+    return points

@@ -107,6 +107,11 @@ bench-hidden-themes: setup
 bench-refi-qda: setup
 	$(BIN)/python -m benchmarks.refi_qda
 
+# The report of 20,000 respondents.
+.PHONY: bench-report
+bench-report: setup
+	$(BIN)/python -m benchmarks.report_made
+
 # Writes docs/reference/measurements.md from the figures that benchmarks left in benchmarks/out.
 measurements: setup
 	$(BIN)/python -m benchmarks.measurements

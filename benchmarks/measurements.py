@@ -57,17 +57,19 @@ PARTS: Final = {
         "Shares with intervals",
         "`make bench-coverage`: how often 95 % intervals hold the true share.",
     ),
-<<<<<<< HEAD
     "personal_data": (
         "Personal data",
         "`make bench-personal-data`: 1,000 marked comments, written for it or made from those by drawing other values; the lists of names and the comments have one author. "
         "Beside Presidio in [ADR 10](../adr/0010-personal-data-without-presidio.md). Speed on one core.",
-=======
+    ),
     "queue_order_quick": (
         "The annotation queue's order",
         "`make bench-queue`: from 50 random decisions on the NHS comments' grouped split, comments picked by the queue or at random; learnt by the benchmark's quick "
         "learner (ridge regression on frozen vectors and TF-IDF), not by `themes train`.",
->>>>>>> 09f20e3 (Queue: themes take turns, mix chosen on validation rows; expected gain unbiased on NHS comments; figures of the queue's order)
+    ),
+    "report": (
+        "The report",
+        "`make bench-report`: made answers and codings of so many respondents, in to all four forms out; quotes and hidden cells read back.",
     ),
 }
 

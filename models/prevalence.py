@@ -63,6 +63,7 @@ def estimate_prevalence(
     labelled: BoolArray,
     *,
     n_comments: NDArray[np.int64] | None = None,
+    weights: FloatArray | None = None,
     ranked: Sequence[int] | None = None,
     seed: int = 0,
     draws: int = DRAWS,
@@ -79,6 +80,9 @@ def estimate_prevalence(
         Which respondents people read, shape (n_respondents,): a random sample within each number of comments.
     n_comments
         How many comments each respondent wrote, shape (n_respondents,); one each if not given.
+    weights
+        How much each respondent counts, shape (n_respondents,), above 0; all alike if not given. They count as known: their own error
+        is in no interval.
     ranked
         Columns to rank against each other (themes of one level); all if not given.
     seed, draws
@@ -91,27 +95,30 @@ def estimate_prevalence(
     raised for the finite population.
     """
     n, k = proxy.shape
+    w = np.ones(n) if weights is None else np.asarray(weights, np.float64)
     n_labelled = int(labelled.sum())
     if n_labelled == 0:
         why = "nothing was labelled by people: the share is the model's own, and its error is not known"
-        shares = proxy.mean(axis=0) if n else np.zeros(k)
+        shares = w @ proxy / w.sum() if n else np.zeros(k)
         return [Prevalence(float(s), None, None, None, None, "model_only", 0, n, 1.0, None, why) for s in shares]
     if n_labelled == n:
-        shares = truth.mean(axis=0)
+        shares = w @ truth / w.sum()
         ranks = _plain_ranks(shares, ranked)
         return [
             Prevalence(float(s), float(s), float(s), *ranks[j], "census", n, n, 0.0, None, "everybody was labelled")
             for j, s in enumerate(shares)
         ]
     strata = _strata(labelled, np.ones(n, np.int64) if n_comments is None else n_comments)
-    part = _estimate(proxy, truth, labelled, strata)
-    alone = _estimate(np.zeros_like(proxy), truth, labelled, strata)
+    part = _estimate(proxy, truth, labelled, strata, w)
+    alone = _estimate(np.zeros_like(proxy), truth, labelled, strata, w)
     positives = truth[labelled].sum(axis=0)
     few = (positives < MIN_POSITIVES) | (n_labelled - positives < MIN_POSITIVES)
     share = np.where(few, alone.share, part.share).clip(0.0, 1.0)
     variance = np.where(few, alone.variance, part.variance)
-    lows, highs = _intervals(share, variance, few, n_labelled, n)
-    ranks = _rank_ranges(proxy, truth, labelled, strata, few, share, ranked, seed, draws)
+    of_labelled = w[labelled]
+    alike = float(of_labelled.sum() ** 2 / (n_labelled * (of_labelled**2).sum()))  # Kish's: 1 where all count alike
+    lows, highs = _intervals(share, variance, few, n_labelled, n, alike)
+    ranks = _rank_ranges(proxy, truth, labelled, strata, w, np.where(few, 0.0, part.tuning), share, ranked, seed, draws)
     more = _labels_to_halve(n_labelled, n)
     return [
         Prevalence(
@@ -160,8 +167,14 @@ def _strata(labelled: BoolArray, n_comments: NDArray[np.int64]) -> NDArray[np.in
     return out
 
 
-def _estimate(proxy: FloatArray, truth: BoolArray, labelled: BoolArray, strata: NDArray[np.int64]) -> _Part:
-    """Return the stratified difference estimate; one lambda a theme for all strata."""
+def _estimate(
+    proxy: FloatArray, truth: BoolArray, labelled: BoolArray, strata: NDArray[np.int64], weights: FloatArray
+) -> _Part:
+    """Return the stratified difference estimate; one lambda a theme for all strata.
+
+    Weighted residuals are averaged by their weights, and their variance is that of the linearised ratio (Särndal, Swensson and
+    Wretman, 1992, section 5.6).
+    """
     f, y = proxy[labelled], truth[labelled].astype(np.float64)
     centred = f - f.mean(axis=0)
     spread = (centred**2).sum(axis=0)
@@ -171,18 +184,25 @@ def _estimate(proxy: FloatArray, truth: BoolArray, labelled: BoolArray, strata: 
     of_labelled = strata[labelled]
     for stratum in np.unique(strata):
         rows = strata == stratum
-        weight, size = rows.mean(), int(rows.sum())
+        weight, size = weights[rows].sum() / weights.sum(), int(rows.sum())
         rest = y[of_labelled == stratum] - tuning * f[of_labelled == stratum]
+        mean, moved = _linearised(rest, weights[labelled][of_labelled == stratum])
         m = len(rest)
-        share += weight * (tuning * proxy[rows].mean(axis=0) + rest.mean(axis=0))
-        variance += weight**2 * (1 - m / size) * rest.var(axis=0, ddof=1 if m > 1 else 0) / m
+        share += weight * (tuning * (weights[rows] @ proxy[rows] / weights[rows].sum()) + mean)
+        variance += weight**2 * (1 - m / size) * moved.var(axis=0, ddof=1 if m > 1 else 0) / m
     return _Part(share, variance, tuning)
 
 
+def _linearised(rest: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the weighted mean of rows, and how much each row moves it."""
+    mean = weights @ rest / weights.sum()
+    return mean, weights[:, None] * (rest - mean) / weights.mean()
+
+
 def _intervals(
-    share: FloatArray, variance: FloatArray, few: BoolArray, n_labelled: int, n: int
+    share: FloatArray, variance: FloatArray, few: BoolArray, n_labelled: int, n: int, alike: float
 ) -> tuple[FloatArray, FloatArray]:
-    plain = n_labelled / (1 - n_labelled / n)
+    plain = alike * n_labelled / (1 - n_labelled / n)
     effective = np.where(few | (variance <= 0), plain, share * (1 - share) / np.maximum(variance, 1e-12))
     return wilson(share, np.maximum(effective, 1.0))
 
@@ -208,7 +228,8 @@ def _rank_ranges(
     truth: BoolArray,
     labelled: BoolArray,
     strata: NDArray[np.int64],
-    few: BoolArray,
+    weights: FloatArray,
+    tuning: FloatArray,
     share: FloatArray,
     ranked: Sequence[int] | None,
     seed: int,
@@ -220,19 +241,17 @@ def _rank_ranges(
     scaled to the finite population; ranges from intervals of differences after Mohamad, Goeman and van Zwet (2019).
     """
     chosen = np.arange(len(share)) if ranked is None else np.asarray(ranked, np.intp)
-    part = _estimate(proxy, truth, labelled, strata)
-    tuning = np.where(few, 0.0, part.tuning)[chosen]
-    rest = truth[labelled][:, chosen] - tuning * proxy[labelled][:, chosen]
+    rest = truth[labelled][:, chosen] - tuning[chosen] * proxy[labelled][:, chosen]
     of_labelled = strata[labelled]
     rng = np.random.default_rng(seed)
     moved = np.zeros((draws, len(chosen)))
     for stratum in np.unique(strata):
         rows, size = of_labelled == stratum, int((strata == stratum).sum())
         m = int(rows.sum())
-        centred = rest[rows] - rest[rows].mean(axis=0)
+        _, centred = _linearised(rest[rows], weights[labelled][rows])
         times = rng.multinomial(m, np.full(m, 1 / m), size=draws)
         scale = np.sqrt((1 - m / size) * m / max(1, m - 1))
-        moved += size / len(strata) * scale * (times @ centred) / m
+        moved += weights[strata == stratum].sum() / weights.sum() * scale * (times @ centred) / m
     estimate = share[chosen]
     ranks: list[tuple[int | None, int | None]] = [(None, None)] * len(share)
     for a, j in enumerate(chosen):

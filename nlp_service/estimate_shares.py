@@ -2,8 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,9 +15,13 @@ from models.artefact import STARTER, read_artefact
 from models.codebook import read_codebook
 from models.prevalence import Prevalence, estimate_prevalence, to_document
 from models.vocabulary import Codebook, DecidedComment, Problem, Theme, ThemeId, ThemesError
+from nlp_service.ingest.comments import read_comments
 from nlp_service.report.codings_file import written_aside
+from nlp_service.weights import Weights, rake, read_margins
 from training.decisions import read_decisions
 
+Weigh = Callable[[Sequence[str]], Weights]
+"""From respondents to their weights."""
 MAX_FILE_BYTES: Final = 2_000_000_000
 
 
@@ -51,7 +56,14 @@ class Shares:
 
 
 def estimate_shares(
-    codings: Path, decisions: Path | None, out: Path, *, codebook: Path | None = None, seed: int = 0
+    codings: Path,
+    decisions: Path | None,
+    out: Path,
+    *,
+    codebook: Path | None = None,
+    seed: int = 0,
+    margins: Path | None = None,
+    survey: Sequence[Path] = (),
 ) -> Shares:
     """Write a shares file and return what it says.
 
@@ -63,6 +75,9 @@ def estimate_shares(
         People's decisions. If any line says `blind`, those with `true` count as the random sample and all others are left out.
     codebook
         For the upper level, whose shares are of respondents who raised any theme below; the shipped one is known by itself.
+    margins, survey
+        Stated shares of answers to closed questions, which the respondents are weighted to match; and the survey files that were coded,
+        which hold the answers.
 
     Raises
     ------
@@ -78,7 +93,8 @@ def estimate_shares(
     notes: list[str] = []
     table = _survey_alone(table, notes)
     sample = random_sample(decided, notes)
-    estimates = estimate_themes(table, book, sample, seed=seed, notes=notes, problems=problems)
+    weigh = None if margins is None else partial(rake, read_margins(margins), read_comments(survey).answers)
+    estimates = estimate_themes(table, book, sample, seed=seed, notes=notes, problems=problems, weigh=weigh)
     lines = [to_document(t, p, len(table.comment_ids)) for t, p in estimates.items()]
     with written_aside(out) as aside:
         aside.write_text(json.dumps(lines, indent=1) + "\n", encoding="utf-8")
@@ -206,11 +222,12 @@ def estimate_themes(
     seed: int,
     notes: list[str],
     problems: list[Problem],
+    weigh: Weigh | None = None,
 ) -> dict[ThemeId, Prevalence]:
     """Return the share of each theme of both levels, in the codebook's order; `notes` and `problems` gain what was found."""
     place = {c: i for i, c in enumerate(table.comment_ids)}
     column = {t: k for k, t in enumerate(table.themes)}
-    _, index = np.unique(np.array(table.respondents), return_inverse=True)
+    names_of, index = np.unique(np.array(table.respondents), return_inverse=True)
     n = int(index.max()) + 1
     proxy, truth = np.zeros((n, len(table.themes))), np.zeros((n, len(table.themes)), np.bool_)
     np.maximum.at(proxy, index, table.probabilities)
@@ -236,12 +253,19 @@ def estimate_themes(
     part = int(((n_decided > 0) & ~labelled).sum())
     if part:
         notes.append(f"{part} respondents with some comments decided and others not count as not labelled")
+    weights: NDArray[np.float64] | None = None
+    if weigh is not None:
+        weighed = weigh([str(who) for who in names_of])
+        weights = weighed.values
+        notes.append(weighed.note)
     estimates: dict[ThemeId, Prevalence] = {}
     for names, columns in _levels(table, book):
         of_proxy = np.stack([proxy[:, c].max(axis=1) for c in columns], axis=1)
         of_truth = np.stack([truth[:, c].any(axis=1) for c in columns], axis=1)
         ranked = [i for i, name in enumerate(names) if not book.get_theme(name).residual]
-        found = estimate_prevalence(of_proxy, of_truth, labelled, n_comments=n_comments, ranked=ranked, seed=seed)
+        found = estimate_prevalence(
+            of_proxy, of_truth, labelled, n_comments=n_comments, weights=weights, ranked=ranked, seed=seed
+        )
         estimates |= dict(zip(map(ThemeId, names), found, strict=True))
     return {t.id: estimates[t.id] for t in book.themes if t.id in estimates}
 

@@ -23,6 +23,17 @@ class NotDoneError(ThemesError):
     code = "not_done"
 
 
+def check_done(batch: BatchRecord) -> None:
+    """Raise NotDoneError unless the batch's latest run is coded to its end."""
+    run = batch.run
+    if run.state is not RunState.DONE:
+        raise NotDoneError(
+            f"the batch is {run.state.value}: {run.n_done} of {batch.n_comments} comments are done.",
+            allowed="a batch that is done.",
+            next_step="wait for it, or read the codings that are there as JSON pages.",
+        )
+
+
 def export_codings(
     database: Database, batch: BatchRecord, kind: str, path: Path, *, with_personal_data: bool = False, jobs: int = 1
 ) -> None:
@@ -35,13 +46,8 @@ def export_codings(
     NotDoneError
         If the run is not done.
     """
+    check_done(batch)
     run = batch.run
-    if run.state is not RunState.DONE:
-        raise NotDoneError(
-            f"the batch is {run.state.value}: {run.n_done} of {batch.n_comments} comments are done.",
-            allowed="a batch that is done.",
-            next_step="wait for it, or read the codings that are there as JSON pages.",
-        )
     codebook = run_codebook(database, run.id)
     pairs: list[tuple[Comment, CodedComment]] = [(c, k) for _, c, k in read_codings(database, run, codebook)]
     if kind == "jsonl":

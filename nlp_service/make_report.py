@@ -3,9 +3,10 @@
 import importlib.metadata
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.artefact import read_artefact
-from models.disclosure import find_disclosures
 from models.model import find_model_folder
 from models.prevalence import Prevalence
 from models.vocabulary import (
@@ -36,6 +36,7 @@ from nlp_service.coding_pool import ModelChoice
 from nlp_service.estimate_shares import (
     CodingsError,
     CodingsTable,
+    Weigh,
     estimate_themes,
     find_codebook,
     random_sample,
@@ -47,6 +48,7 @@ from nlp_service.ingest.mapping import read_mapping
 from nlp_service.ingest.roles import AnswerKind, Role
 from nlp_service.ingest.table import InputRefusedError
 from nlp_service.privacy.redaction import redact
+from nlp_service.protect_comments import protect_distinct, set_languages_apart
 from nlp_service.report.changes import compare_waves, read_previous
 from nlp_service.report.closed import ClosedQuestion, ClosedResult, Kind, count_answers, make_question
 from nlp_service.report.codings_file import written_aside
@@ -70,6 +72,7 @@ from nlp_service.report.report_workbook import write_report_workbook
 from nlp_service.report.suppression import DEFAULT_THRESHOLD
 from nlp_service.report.word_document import write_document
 from nlp_service.report.workshops import count_raised
+from nlp_service.weights import rake, read_margins
 from training.decisions import read_decisions
 
 FORMATS: Final = (".html", ".docx", ".xlsx", ".json")
@@ -99,12 +102,16 @@ class ReportRequest:
     facilitators: tuple[str, ...] = ()
     closed: tuple[str, ...] = ()
     """Closed questions to report; none given: all."""
+    store: str | None = None
+    """Where batches are kept: an input that is no file is then taken for the id of one."""
     roles: Mapping[str, Role] = field(default_factory=dict)
     mapping: Path | None = None
     """Roles of columns, saved from another wave."""
     with_personal_data: bool = False
     """Quote comments as they are, personal data and all."""
     previous: Path | None = None
+    margins: Path | None = None
+    """Stated shares of closed answers, which those who wrote are weighted to match in shares of themes."""
     pinned: tuple[Pin, ...] = ()
     banned: tuple[str, ...] = ()
     templates: Path | None = None
@@ -136,9 +143,6 @@ def make_report(request: ReportRequest, *, start: StartProgress) -> MadeReport:
         check_report_output(out)
     previous = None if request.previous is None else read_previous(request.previous)
     reading, pairs, book = _coded(request, start)
-    flagged = find_disclosures([c.text for c, _ in pairs])
-    unquoted = dict.fromkeys((*request.banned, *(str(pairs[i][0].id) for i in flagged)))
-    request = replace(request, banned=tuple(unquoted))
     problems: list[Problem] = []
     notes: list[str] = []
     decided: list[DecidedComment] = []
@@ -147,9 +151,13 @@ def make_report(request: ReportRequest, *, start: StartProgress) -> MadeReport:
     sample = random_sample(decided, notes)
     for pin in request.pinned:
         check_pin(pin, {str(c.id) for c, _ in pairs})
+    known = protect_distinct([c.text for c, _ in pairs], with_redaction=False, jobs=request.jobs)
+    disclosed = {str(c.id) for c, _ in pairs if known[c.text].disclosure is not None}
+    request = replace(request, banned=(*request.banned, *sorted(disclosed - set(request.banned))))
     survey = [(c, coded) for c, coded in pairs if c.session is None]
     said = [(c, coded) for c, coded in pairs if c.session is not None]
     report = _report(request, reading, book, survey, said, sample, previous, notes, problems)
+    report = replace(report, method=replace(report.method, n_disclosing=len(disclosed)))
     _write(request, report)
     return MadeReport(report, tuple(problems))
 
@@ -171,6 +179,8 @@ def check_report_output(out: Path) -> None:
 
 
 def _coded(request: ReportRequest, start: StartProgress) -> tuple[Reading, Pairs, Codebook]:
+    if request.store is not None and len(request.inputs) == 1 and _is_batch_id(request.inputs[0]):
+        return _stored(str(request.inputs[0]), request.store)
     if request.codings is None:
         coded = code_inputs(
             CodeRequest(
@@ -191,6 +201,7 @@ def _coded(request: ReportRequest, start: StartProgress) -> tuple[Reading, Pairs
     )
     codings = read_coded(request.codings)
     table = {str(c.comment_id): c for c in codings}
+    reading = _without_other_languages(reading, table)
     missing = sum(str(c.id) not in table for c in reading.comments)
     if missing or len(table) != len(reading.comments):
         raise CodingsError(
@@ -201,6 +212,38 @@ def _coded(request: ReportRequest, start: StartProgress) -> tuple[Reading, Pairs
     pairs = [(c, table[str(c.id)]) for c in reading.comments]
     themes = [str(t) for t, _ in codings[0].probabilities]
     return reading, pairs, find_codebook(str(codings[0].codebook), themes, request.codebook)
+
+
+def _without_other_languages(reading: Reading, coded: Collection[str]) -> Reading:
+    """Return the reading without comments that were left uncoded since they seem not to be in English: these are problems."""
+    missing = [c for c in reading.comments if str(c.id) not in coded]
+    readable = set_languages_apart(missing, file=None, all_languages=False)
+    others = {c.id for c in missing} - {c.id for c in readable.comments}
+    kept = tuple(c for c in reading.comments if c.id not in others)
+    return replace(reading, comments=kept, problems=(*reading.problems, *readable.problems))
+
+
+def _is_batch_id(given: Path) -> bool:
+    return str(given).startswith("b-") and not given.exists()
+
+
+def _stored(batch_id: str, store: str) -> tuple[Reading, Pairs, Codebook]:
+    """Return what the latest run of a batch said. The store keeps comments and no closed answers, and a note says so."""
+    from nlp_service.export_codings import check_done  # noqa: PLC0415 -- the store, for batches alone
+    from nlp_service.store import batches  # noqa: PLC0415
+    from nlp_service.store.database import open_store  # noqa: PLC0415
+
+    database = open_store(store)
+    try:
+        batch = batches.get_batch(database, batch_id)
+        check_done(batch)
+        book = batches.run_codebook(database, batch.run.id)
+        pairs = [(comment, coded) for _, comment, coded in batches.read_codings(database, batch.run, book)]
+        problems = batches.read_problems(database, batch.id, batch.run.id)
+    finally:
+        database.close()
+    note = f"{batch_id}: a batch keeps comments and no closed answers; make the report from the files to have these."
+    return Reading(tuple(c for c, _ in pairs), problems, (*batch.notes, note), batch.n_rows), pairs, book
 
 
 def read_coded(path: Path) -> list[CodedComment]:
@@ -262,7 +305,9 @@ def _report(
         threshold=request.threshold,
         seed=request.seed,
     )
-    estimates = _estimates(book, survey, sample, request.seed, notes, problems)
+    margins = None if request.margins is None else read_margins(request.margins)
+    weigh = None if margins is None else partial(rake, margins, reading.answers)
+    estimates = _estimates(book, survey, sample, request.seed, notes, problems, weigh)
     tops = _priorities(request, book, survey, people, raised, estimates)
     workshops = _workshops(request, book, said)
     changes: Changes | None = None
@@ -270,6 +315,7 @@ def _report(
         changes = compare_waves(previous, str(book.ref), tops, closed)
     asked = _asked(request, reading, survey, people, questions)
     method = _method(request, reading, book, survey or said, estimates, tops, closed, crosstabs, notes)
+    method = replace(method, weighted_by=tuple(margins or ()))
     return Report(asked, tops, tuple(closed), workshops, tuple(crosstabs), tuple(findings), changes, (), method)
 
 
@@ -323,6 +369,7 @@ def _estimates(
     seed: int,
     notes: list[str],
     problems: list[Problem],
+    weigh: Weigh | None,
 ) -> dict[ThemeId, Prevalence]:
     if not survey:
         return {}
@@ -340,7 +387,7 @@ def _estimates(
         str(first.codebook),
         str(first.model),
     )
-    return estimate_themes(table, book, sample, seed=seed, notes=notes, problems=problems)
+    return estimate_themes(table, book, sample, seed=seed, notes=notes, problems=problems, weigh=weigh)
 
 
 def _priorities(
@@ -446,7 +493,7 @@ def _asked(
         tuple(q.name for q in questions if not q.about_person),
         reading.days[0].isoformat() if reading.days else None,
         reading.days[1].isoformat() if reading.days else None,
-        len(reading.answers.by_respondent),
+        len(reading.answers.by_respondent) or len(people),
         len(people),
         len(survey),
     )

@@ -74,14 +74,14 @@ def write_consultation(folder: Path, *, n: int = 160, seed: int = 0, hostile: st
     cues = ["WEBVTT", ""]
     for i, (who, theme) in enumerate(turns):
         cues += [f"00:00:{i:02}.000 --> 00:00:{i:02}.900", f"<v {who}>{TEXTS[theme]}</v>", ""]
-        codings.append(_coding(f"talk:turn-{i + 1}", f"talk:{who}", TEXTS[theme], [theme]))
+        codings.append(_coding(f"talk:turn-{i + 1}", f"talk:{who}", TEXTS[theme], [theme], session="talk"))
     files.workshop.write_text("\n".join(cues))
     files.codings.write_text("\n".join(codings) + "\n")
     files.decisions.write_text("\n".join(decisions) + "\n")
     return files
 
 
-def _coding(comment_id: str, respondent: str, text: str, themes: list[str]) -> str:
+def _coding(comment_id: str, respondent: str, text: str, themes: list[str], **more: str) -> str:
     coded = []
     for t in themes:
         start = text.index(TEXTS[t])
@@ -90,6 +90,6 @@ def _coding(comment_id: str, respondent: str, text: str, themes: list[str]) -> s
     return json.dumps(
         {
             "comment_id": comment_id, "themes": coded, "unsure": [], "probabilities": probabilities, "model": "m-1",
-            "codebook": "flat@1", "respondent": respondent,
+            "codebook": "flat@1", "respondent": respondent, **more,
         }
     )  # fmt: skip

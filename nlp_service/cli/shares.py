@@ -19,8 +19,20 @@ from nlp_service.estimate_shares import estimate_shares
 @click.option(
     "--codebook", type=click.Path(path_type=Path), help="Codebook of the codings, for its upper level, if not shipped."
 )
+@click.option(
+    "--margins", type=click.Path(path_type=Path), help="Stated shares to weight respondents to (YAML); needs --survey."
+)
+@click.option("--survey", multiple=True, type=click.Path(path_type=Path), help="A survey file that was coded.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap behind the ranks.")
-def shares(codings: Path, decisions: Path | None, out: Path, codebook: Path | None, seed: int) -> None:
+def shares(
+    codings: Path,
+    decisions: Path | None,
+    out: Path,
+    codebook: Path | None,
+    margins: Path | None,
+    survey: tuple[Path, ...],
+    seed: int,
+) -> None:
     """Estimate the share of respondents who raised each theme, with 95 % intervals and ranges of ranks.
 
     \b
@@ -28,7 +40,9 @@ def shares(codings: Path, decisions: Path | None, out: Path, codebook: Path | No
       themes code survey.csv --out codings.jsonl
       themes shares --codings codings.jsonl --decisions blind.jsonl --out shares.json
     """
-    found = estimate_shares(codings, decisions, out, codebook=codebook, seed=seed)
+    if margins is not None and not survey:
+        raise click.UsageError("--margins needs --survey: the files that were coded, which hold the answers.")
+    found = estimate_shares(codings, decisions, out, codebook=codebook, seed=seed, margins=margins, survey=survey)
     show_problems(list(found.problems))
     for note in found.notes:
         click.echo(f"note: {note}.", err=True)

@@ -151,6 +151,10 @@ class Method:
     notes: tuple[str, ...]
     seed: int
     service_version: str
+    n_disclosing: int = 0
+    """Comments that may disclose harm to somebody: never quoted."""
+    weighted_by: tuple[str, ...] = ()
+    """Closed questions to whose stated shares the respondents are weighted, in shares of themes alone."""
 
 
 @dataclass(frozen=True, slots=True)

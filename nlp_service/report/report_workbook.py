@@ -152,6 +152,7 @@ def _method(sheet: Sheet, report: Report) -> None:
         ("False discoveries allowed", m.false_discoveries),
         ("Personal data replaced in quotes", "yes" if m.redacted else "no"),
         ("Comments kept from being quoted", m.n_not_quoted),
+        ("Of these, comments that may disclose harm", m.n_disclosing),
         *(("Note", note) for note in m.notes),
         ("Seed", m.seed),
         ("Service version", m.service_version),

@@ -15,6 +15,8 @@ _PICTURE_CM: Final = 16.0
 _SPACES: Final = re.compile(r"[ \t\r\n]+")
 _BAD_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _MAX_LEVEL: Final = 5
+_FULL_SIZE_COLUMNS: Final = 5
+_SMALL_COLUMNS: Final = 7
 
 
 def write_document(path: Path, page: str, pictures: Mapping[str, bytes]) -> None:
@@ -116,15 +118,18 @@ class _Writer:
             for part in element.iterchildren("p"):
                 self._document.add_paragraph(_text(part), "Quote")
             for part in element.iterchildren("footer"):
-                self._document.add_paragraph(_text(part), "Caption")
+                from docx.shared import Pt  # noqa: PLC0415
+
+                self._document.add_paragraph().add_run(_text(part)).font.size = Pt(9)
         elif tag not in ("nav", "style", "script"):
             for child in element.iterchildren():
                 self.block(child)
 
     def _table(self, element: Any) -> None:
+        from docx.enum.text import WD_ALIGN_PARAGRAPH  # noqa: PLC0415
         from docx.oxml import OxmlElement  # noqa: PLC0415
         from docx.oxml.ns import qn  # noqa: PLC0415
-        from docx.shared import Pt  # noqa: PLC0415
+        from docx.shared import Cm, Pt  # noqa: PLC0415
 
         caption = " ".join(_text(c) for c in element.iterchildren("caption"))
         if caption:
@@ -136,9 +141,15 @@ class _Writer:
         description = OxmlElement("w:tblCaption")
         description.set(qn("w:val"), caption)
         table._tbl.tblPr.append(description)
-        small = len(cells[0]) > 5  # noqa: PLR2004 -- columns that fit a page in full size
-        grid = table._cells
+        table._tbl.tblPr.append(_thin_lines())
         width = max(map(len, cells))
+        size_pt = 10 if width <= _FULL_SIZE_COLUMNS else 8 if width <= _SMALL_COLUMNS else 7
+        first_cm = _PICTURE_CM * (0.45 if width <= _FULL_SIZE_COLUMNS else 0.22)
+        table.autofit = False
+        widths = [first_cm, *[(_PICTURE_CM - first_cm) / max(1, width - 1)] * (width - 1)]
+        for column, cm in zip(table.columns, widths, strict=True):
+            column.width = Cm(cm)
+        grid = table._cells
         for r, (row, of) in enumerate(zip(rows, cells, strict=True)):
             is_head = row.getparent().tag == "thead"
             if is_head:
@@ -146,10 +157,15 @@ class _Writer:
                 repeated.set(qn("w:val"), "true")
                 table.rows[r]._tr.get_or_add_trPr().append(repeated)
             for c, cell in enumerate(of):
-                run = grid[r * width + c].paragraphs[0].add_run(_text(cell))
+                grid[r * width + c].width = Cm(widths[c])
+                paragraph = grid[r * width + c].paragraphs[0]
+                paragraph.paragraph_format.space_before = paragraph.paragraph_format.space_after = Pt(2)
+                if "n" in (cell.get("class") or "").split():
+                    paragraph.alignment = WD_ALIGN_PARAGRAPH.RIGHT
+                run = paragraph.add_run(_text(cell))
                 run.bold = is_head or None
-                run.font.size = Pt(8 if small else 10)
-        self._document.add_paragraph()
+                run.font.size = Pt(size_pt)
+        self._document.add_paragraph().paragraph_format.space_after = Pt(2)
 
     def _figure(self, element: Any) -> None:
         from docx.shared import Cm  # noqa: PLC0415
@@ -165,6 +181,23 @@ class _Writer:
             self._document.paragraphs[-1].paragraph_format.keep_with_next = True
         for caption in element.iterchildren("figcaption"):
             self._document.add_paragraph(_text(caption), "Caption")
+
+
+def _thin_lines() -> Any:
+    """Return borders of a table: a grey line under each row."""
+    from docx.oxml import OxmlElement  # noqa: PLC0415
+    from docx.oxml.ns import qn  # noqa: PLC0415
+
+    borders = OxmlElement("w:tblBorders")
+    for side in ("top", "left", "bottom", "right", "insideH", "insideV"):
+        line = OxmlElement(f"w:{side}")
+        is_drawn = side in ("bottom", "insideH")
+        line.set(qn("w:val"), "single" if is_drawn else "nil")
+        if is_drawn:
+            line.set(qn("w:sz"), "4")
+            line.set(qn("w:color"), "B1B4B6")
+        borders.append(line)
+    return borders
 
 
 def _text(element: Any) -> str:

@@ -7,9 +7,17 @@ from pathlib import Path
 import openpyxl
 import pytest
 
+from models.codebook import read_codebook
 from nlp_service.cli.main import run
+from nlp_service.ingest.comments import read_comments
+from nlp_service.make_report import read_coded
 from nlp_service.privacy.redaction import redact
+from nlp_service.store.batches import NewBatch, add_batch, add_codings, set_state
+from nlp_service.store.database import open_store
+from nlp_service.store.values import RunModel, RunState
 from tests.small_consultation import TEXTS, Files, write_consultation
+
+pytestmark = pytest.mark.slow  # each loads the encoder, with which disclosures are found
 
 
 @pytest.fixture(scope="module")
@@ -150,3 +158,90 @@ def test_personal_data_in_a_quote_is_replaced_unless_the_analyst_says_otherwise(
     assert run(files.arguments(out, "--pin", "survey:R1", "--with-personal-data")) == 0
     assert person in out.read_text()
     assert json.loads(out.read_text())["method"]["redacted"] is False
+
+
+def test_a_batch_in_the_store_is_reported_by_its_id(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"sqlite:///{tmp_path / 'themes.db'}"
+    monkeypatch.setenv("THEMES_STORE", url)
+    reading, codings, book = (
+        read_comments([files.survey, files.workshop]),
+        read_coded(files.codings),
+        read_codebook(files.book),
+    )
+    database = open_store(url)
+    new = NewBatch(
+        "safety", ("survey.csv", "talk.vtt"), reading.comments, reading.problems, reading.notes, reading.n_rows
+    )
+    model = RunModel("starter", "m-1", "1", book, "encoder", "fast")
+    with database.write() as connection:
+        batch, running = add_batch(connection, new, model, actor="t", chunk_comments=50, service_version="1")
+    out = tmp_path / "r.json"
+    assert run(["report", batch, "--out", str(out)]) == 3
+    assert "error not_done:" in capsys.readouterr().err
+    add_codings(database, running, batch, dict(enumerate(codings)))
+    set_state(database, running, RunState.DONE)
+    database.close()
+    assert run(["report", batch, "--out", str(out), "--decisions", str(files.decisions)]) == 0
+    stored = json.loads(out.read_text())
+    assert run(files.arguments(out, "--decisions", str(files.decisions))) == 0
+    plain = json.loads(out.read_text())
+    assert [t["figure"] for t in stored["priorities"]] == [t["figure"] for t in plain["priorities"]]
+    assert stored["workshops"] == plain["workshops"]
+    assert stored["closed"] == []
+    assert run(["report", "b-nothing", "--out", str(out)]) == 4
+
+
+def test_shares_of_themes_are_weighted_to_stated_margins_and_nothing_else_is(files: Files, tmp_path: Path) -> None:
+    margins = tmp_path / "margins.yaml"
+    margins.write_text("I feel safe at night: {Agree: 90, Disagree: 10}")
+    out = tmp_path / "r.json"
+    found = {}
+    for name, more in (("plain", []), ("weighted", ["--margins", str(margins)])):
+        assert run(files.arguments(out, "--decisions", str(files.decisions), *more)) == 0
+        found[name] = json.loads(out.read_text())
+    shares = {
+        n: {p["theme"]: p["figure"]["share"] for t in d["priorities"] for p in t["parts"]} for n, d in found.items()
+    }
+    assert shares["weighted"]["light"] < shares["plain"]["light"] - 0.1
+    assert found["weighted"]["closed"] == found["plain"]["closed"]
+    assert found["weighted"]["crosstabs"] == found["plain"]["crosstabs"]
+    assert found["weighted"]["method"]["weighted_by"] == ["I feel safe at night"]
+    common = ["--codings", str(files.codings), "--codebook", str(files.book), "--decisions", str(files.decisions)]
+    asked = ["--margins", str(margins), "--survey", str(files.survey), "--survey", str(files.workshop)]
+    assert run(["shares", *common, *asked, "--out", str(out)]) == 0
+    assert {line["theme"]: line["share"] for line in json.loads(out.read_text())}["light"] == pytest.approx(
+        shares["weighted"]["light"]
+    )
+    assert run(["shares", *common, *asked[:2], "--out", str(out)]) == 2
+
+
+def test_a_comment_that_may_disclose_harm_is_counted_and_never_quoted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = write_consultation(tmp_path, n=40, hostile="My boyfriend beats me and I am scared to go home.")
+    out = tmp_path / "r.json"
+    assert run(files.arguments(out, "--quotes", "20")) == 0
+    document = json.loads(out.read_text())
+    assert document["asked"]["n_comments"] == 40
+    assert document["method"]["n_disclosing"] == 8
+    quotes = [q for top in document["priorities"] for part in top["parts"] for q in part["quotes"]]
+    assert len(quotes) > 8
+    assert not {q["comment_id"] for q in quotes} & {f"survey:R{i}" for i in range(0, 40, 5)}
+    assert run(files.arguments(out, "--pin", "survey:R5@0-40")) == 3
+    assert "error quote_refused:" in capsys.readouterr().err
+
+
+def test_comments_left_uncoded_for_their_language_are_problems_and_no_fault_of_the_codings(tmp_path: Path) -> None:
+    files = write_consultation(tmp_path, n=40)
+    old = next(line for line in files.survey.read_text().splitlines() if line.startswith("R1,"))
+    polish = "R1,2025-11-02,Boimy się wychodzić wieczorem z domu bo na ulicy jest zupełnie ciemno.,Agree,CCTV <3,South"
+    files.survey.write_text(files.survey.read_text().replace(old, polish))
+    lines = files.codings.read_text().splitlines()
+    files.codings.write_text("\n".join([lines[0], *lines[2:]]) + "\n")
+    out = tmp_path / "r.json"
+    assert run(files.arguments(out)) == 0
+    document = json.loads(out.read_text())
+    assert document["asked"]["n_comments"] == 39
+    assert ["other_language", 1] in document["method"]["problems"]

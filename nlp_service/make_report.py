@@ -64,6 +64,7 @@ from nlp_service.report.content import (
     WorkshopTheme,
 )
 from nlp_service.report.crosstabs import FALSE_DISCOVERIES, Crosstab, hidden_everywhere, make_crosstabs
+from nlp_service.report.emergent import read_emergent
 from nlp_service.report.html_page import read_axis_titles, render_page, write_page
 from nlp_service.report.pictures import make_pictures
 from nlp_service.report.quotes import MAX_CHARS, PER_THEME, Pin, Quote, check_pin, choose_quotes
@@ -110,6 +111,8 @@ class ReportRequest:
     with_personal_data: bool = False
     """Quote comments as they are, personal data and all."""
     previous: Path | None = None
+    candidates: Path | None = None
+    """What `themes candidates` found in these codings."""
     margins: Path | None = None
     """Stated shares of closed answers, which those who wrote are weighted to match in shares of themes."""
     pinned: tuple[Pin, ...] = ()
@@ -142,6 +145,7 @@ def make_report(request: ReportRequest, *, start: StartProgress) -> MadeReport:
     for out in request.outs:
         check_report_output(out)
     previous = None if request.previous is None else read_previous(request.previous)
+    emergent = () if request.candidates is None else read_emergent(request.candidates)
     reading, pairs, book = _coded(request, start)
     problems: list[Problem] = []
     notes: list[str] = []
@@ -157,7 +161,7 @@ def make_report(request: ReportRequest, *, start: StartProgress) -> MadeReport:
     survey = [(c, coded) for c, coded in pairs if c.session is None]
     said = [(c, coded) for c, coded in pairs if c.session is not None]
     report = _report(request, reading, book, survey, said, sample, previous, notes, problems)
-    report = replace(report, method=replace(report.method, n_disclosing=len(disclosed)))
+    report = replace(report, emergent=emergent, method=replace(report.method, n_disclosing=len(disclosed)))
     _write(request, report)
     return MadeReport(report, tuple(problems))
 

@@ -47,6 +47,7 @@ class _PinType(click.ParamType[Pin]):
 @click.option("--decisions", type=click.Path(path_type=Path), help="People's decisions on a random part (JSONL).")
 @click.option("--title", default="Consultation", show_default=True, help="What the consultation is called.")
 @click.option("--previous", type=click.Path(path_type=Path), help="The last wave's report (.json), to show what moved.")
+@click.option("--candidates", type=click.Path(path_type=Path), help="What `themes candidates` found, to show beside.")
 @click.option("--margins", type=click.Path(path_type=Path), help="Stated shares to weight respondents to (YAML).")
 @click.option("--text", multiple=True, metavar="COL", help="Column with open answers; may be given several times.")
 @click.option("--id", "id_column", metavar="COL", help="Column that names each row.")
@@ -79,6 +80,7 @@ def report(
     decisions: Path | None,
     title: str,
     previous: Path | None,
+    candidates: Path | None,
     margins: Path | None,
     text: tuple[str, ...],
     id_column: str | None,
@@ -116,7 +118,7 @@ def report(
     )  # fmt: skip
     request = ReportRequest(
         inputs=inputs, outs=outs, choice=choice, codings=codings, decisions=decisions, codebook=codebook, title=title,
-        text=text, id_column=id_column, sheet=sheet, facilitators=facilitators, closed=closed, roles=as_roles(roles), mapping=mapping, with_personal_data=with_personal_data, previous=previous, margins=margins,
+        text=text, id_column=id_column, sheet=sheet, facilitators=facilitators, closed=closed, roles=as_roles(roles), mapping=mapping, with_personal_data=with_personal_data, previous=previous, candidates=candidates, margins=margins,
         pinned=pinned, banned=banned, templates=templates,
         threshold=settings.small_cell if small_cell is None else small_cell,
         max_quote_chars=max_quote_chars, per_theme=quotes, seed=seed, jobs=settings.jobs, store=settings.store,

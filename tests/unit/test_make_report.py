@@ -245,3 +245,16 @@ def test_comments_left_uncoded_for_their_language_are_problems_and_no_fault_of_t
     document = json.loads(out.read_text())
     assert document["asked"]["n_comments"] == 39
     assert ["other_language", 1] in document["method"]["problems"]
+
+
+def test_candidates_are_listed_with_counts_and_without_shares(files: Files, tmp_path: Path) -> None:
+    found = tmp_path / "candidates.json"
+    entry = {"id": "x", "name": "gambling shops", "phrases": ["slots", "betting"], "n_comments": 7, "n_respondents": 6}
+    found.write_text(json.dumps({"candidates": [entry]}))
+    out = tmp_path / "r.json"
+    assert run(files.arguments(out, "--candidates", str(found))) == 0
+    assert json.loads(out.read_text())["emergent"] == [
+        {"label": "gambling shops", "n_comments": 7, "words": ["slots", "betting"]}
+    ]
+    found.write_text("{}")
+    assert run(files.arguments(out, "--candidates", str(found))) == 3

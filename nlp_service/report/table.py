@@ -58,7 +58,7 @@ def protection_lines(run: Run) -> list[str]:
         lines.append(f"Read first: {n} comment{'s' if n > 1 else ''} may disclose harm to somebody (safeguarding).")
     if copies.groups:
         lines.append(
-            f"{copies.n_comments} comments are {copies.n_distinct} distinct texts: {len(copies.groups)} groups of copies, "
+            f"{copies.n_comments} comments are {copies.n_distinct} distinct texts: {len(copies.groups)} group{'s' if len(copies.groups) > 1 else ''} of copies, "
             f"the largest of {copies.groups[0].size}."
         )
     if run.protection.with_personal_data is True:

@@ -407,11 +407,18 @@ def _priorities(
     tops = [t for t in book.themes if t.parent is None and t.id not in residual]
     several = len({c.question for c, _ in survey}) > 1
 
+    answered: dict[ThemeId, Counter[str]] = {t.id: Counter() for t in book.themes}
+    above = {t.id: t.parent for t in book.themes}
+    for comment, coded in survey:
+        if comment.question is not None:
+            for theme_id in {t for one in coded.themes for t in (one, above[one]) if t is not None}:
+                answered[theme_id][comment.question] += 1
+
     def figure(theme: Theme, of: Sequence[ThemeId], parts: tuple[ThemeFigure, ...] = ()) -> ThemeFigure:
         n = int(raised[:, [column[t] for t in of]].any(axis=1).sum()) if of else 0
         hidden = 0 < n < request.threshold
-        asked = Counter(c.question for c, coded in survey if set(of) & set(coded.themes))
-        most = min((q for q in asked if q is not None), key=lambda q: (-asked[q], q), default=None)
+        asked = answered[theme.id]
+        most = min(asked, key=lambda q: (-asked[q], q), default=None)
         share = _share(estimates.get(theme.id), len(people), hidden=hidden)
         label = theme.label
         return ThemeFigure(str(theme.id), label, theme.definition, share, None if hidden else n, most if several else None, (), parts)  # fmt: skip

@@ -158,6 +158,8 @@ def test_the_demo_shows_themes_and_underlined_evidence(tmp_path: Path) -> None:
     assert done.stdout.count("probability") >= 3
     assert "~~~~" in done.stdout
     assert (tmp_path / "demo-output" / "sample-coded.xlsx").stat().st_size > 10_000
+    assert "95% interval" in done.stdout
+    assert all((tmp_path / "demo-output" / f"report.{kind}").stat().st_size > 100_000 for kind in ("html", "docx"))
 
 
 def test_a_bug_prints_no_comment(

@@ -1,6 +1,7 @@
 """The use case: topics of everything that was said, which themes each consists of, and a map to look at."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +10,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from models.candidates import carries_theme
+from models.candidates import MIN_PHRASE_RESPONDENTS, carries_theme
 from models.segment_vectors import SegmentReader
 from models.text import make_segments
 from models.topics import OUTSIDE, fit_topics, flatten
 from models.vocabulary import Codebook, CodedComment, Comment, Segment
 from nlp_service.code_batch import OutputRefusedError
 from nlp_service.find_candidates import CandidatesRequest, StartProgress, read_pairs
+from nlp_service.privacy.redaction import redact
 from nlp_service.protect_comments import protect_distinct
 from nlp_service.report.codings_file import written_aside
 from nlp_service.report.topic_map import Point, write_topic_map
@@ -59,7 +61,11 @@ def map_topics(request: CandidatesRequest, picture: Path | None, *, start: Start
         vectors = SegmentReader().vectors(texts, progress=progress)
     found = fit_topics(texts, vectors, seed=request.seed)
     carries = carries_theme([c for _, c in pairs], segments, book)
-    names = [", ".join(words[:_TOPIC_WORDS]) for words in found.words]
+    people = [str(pairs[i][0].respondent or pairs[i][0].id) for i, _ in flat]
+    names = [
+        _name(words, [(people[row], texts[row].lower()) for row in np.flatnonzero(found.labels == t).tolist()])
+        for t, words in enumerate(found.words)
+    ]
     topics = tuple(
         _topic(t, name, np.flatnonzero(found.labels == t).tolist(), pairs, flat, carries.tolist(), book)
         for t, name in enumerate(names)
@@ -86,6 +92,19 @@ def map_topics(request: CandidatesRequest, picture: Path | None, *, start: Start
                 points = _points(pairs, flatten(means, seed=request.seed), of_comments, names, book)
                 write_topic_map(drawn, points, title=f"{len(pairs)} comments by topic, coloured by theme ({book.ref})")
     return TopicMap(topics, document["n_segments_outside"])  # type: ignore[arg-type]
+
+
+def _name(words: Sequence[str], said: Sequence[tuple[str, str]]) -> str:
+    """Return a topic's name: its most telling words that several people used and that are no personal data."""
+    told: list[str] = []
+    for word in words:
+        pattern = re.compile(rf"\b{re.escape(word)}\b")
+        users = {person for person, text in said if pattern.search(text)}
+        if len(users) >= MIN_PHRASE_RESPONDENTS and not redact(word.title()).found:
+            told.append(word)
+        if len(told) == _TOPIC_WORDS:
+            break
+    return ", ".join(told) or "mixed"
 
 
 def _topic(

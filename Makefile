@@ -8,9 +8,10 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE := 1
 
-.PHONY: setup label-studio demo check test test-desktop soak bench bench-real bench-speed bench-bytes bench-bad-input bench-column-roles bench-nhs bench-few-labels bench-model-safety bench-coverage bench-round-pull bench-hidden-themes bench-refi-qda measurements starter-model clean bench-queue
-.PHONY: setup demo check test test-desktop soak bench bench-real bench-speed bench-bytes bench-bad-input bench-column-roles bench-nhs bench-few-labels bench-model-safety bench-coverage measurements starter-model safeguarding-model bench-personal-data clean
-.PHONY: setup demo check test soak bench bench-real bench-speed bench-bytes bench-bad-input bench-column-roles bench-nhs bench-few-labels bench-model-safety bench-coverage bench-load bench-kills measurements starter-model clean
+.PHONY: setup label-studio demo check test test-desktop soak bench bench-real bench-speed bench-bytes bench-bad-input \
+  bench-column-roles bench-file-corpus bench-regexes bench-nhs bench-few-labels bench-model-safety \
+  bench-coverage bench-round-pull bench-queue bench-personal-data bench-load bench-kills bench-hidden-themes \
+  bench-refi-qda bench-report measurements starter-model safeguarding-model clean
 
 setup: $(READY)
 
@@ -40,7 +41,7 @@ check: setup
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pytest -q -m "not slow"
+	$(BIN)/pytest -q -m "not slow" --numprocesses 2 --dist worksteal
 
 test: check $(LS)/bin/label-studio
 	$(BIN)/pytest -q -m "slow and not soak and not desktop"
@@ -69,11 +70,9 @@ bench-bad-input: setup
 bench-column-roles: setup
 	$(BIN)/python -m benchmarks.column_roles
 
-.PHONY: bench-file-corpus
 bench-file-corpus: setup
 	$(BIN)/python -m benchmarks.file_corpus
 
-.PHONY: bench-regexes
 bench-regexes: setup
 	$(BIN)/python -m benchmarks.regexes
 
@@ -91,10 +90,13 @@ bench-coverage: setup
 
 bench-round-pull: setup $(LS)/bin/label-studio
 	$(BIN)/python -m benchmarks.round_pull
+
 bench-queue: setup
 	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.queue_order
+
 bench-personal-data: setup
 	$(BIN)/python -m benchmarks.personal_data
+
 bench-load: setup
 	$(BIN)/python -m benchmarks.load
 
@@ -108,7 +110,6 @@ bench-refi-qda: setup
 	$(BIN)/python -m benchmarks.refi_qda
 
 # The report of 20,000 respondents.
-.PHONY: bench-report
 bench-report: setup
 	$(BIN)/python -m benchmarks.report_made
 

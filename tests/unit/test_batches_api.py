@@ -46,6 +46,7 @@ def send(client: TestClient, headers: dict[str, str], content: str | bytes = CSV
     return client.post("/v1/batches", headers=headers, files={"file": (name, content)}, **more)
 
 
+@pytest.mark.slow
 def test_a_file_handed_in_is_coded_and_reads_as_the_command_line_writes_it(
     parts: Parts, tmp_path: Path, small_model: Path
 ) -> None:
@@ -88,6 +89,7 @@ def test_a_file_handed_in_is_coded_and_reads_as_the_command_line_writes_it(
     assert [(p["code"], p["row"]) for p in problems] == [("blank_text", 11)]
 
 
+@pytest.mark.slow
 def test_personal_data_is_replaced_as_the_command_line_does_and_other_languages_are_set_apart(
     local: Parts, tmp_path: Path, small_model: Path
 ) -> None:

@@ -98,6 +98,7 @@ def test_evidence_is_what_the_score_loses_most_without(base: Base) -> None:
         assert list(coding.evidence[k]) == expected
 
 
+@pytest.mark.slow
 def test_a_second_reading_decides_near_thresholds(base: Base) -> None:
     texts = [f"{t} {i}" for i in range(8) for t in TEXTS if t.strip()]
     exact = build_classifier(make_artefact(base, margin=50.0), backend=Backend.EXACT)
@@ -134,6 +135,7 @@ def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert STARTER.is_dir()
 
 
+@pytest.mark.slow
 def test_a_fallback_codes_one_theme_as_unsure_and_nothing_on_an_empty_text(small_model: Path) -> None:
     artefact = load_model(str(small_model)).artefact
     strict = replace(artefact.calibration, threshold=np.array([0.8, 0.9, 0.9]))

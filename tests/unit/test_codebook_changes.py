@@ -126,6 +126,7 @@ def test_a_written_codebook_reads_back_as_it_was(tmp_path: Path) -> None:
     assert read_codebook(tmp_path / "b.yaml") == BOOK
 
 
+@pytest.mark.slow
 def test_commands_write_a_version_and_its_map_and_never_over_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

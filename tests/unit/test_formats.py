@@ -113,6 +113,7 @@ def test_the_limit_of_cells_is_allowed_and_one_row_more_is_not() -> None:
         check_cells("x", MAX_CELLS // 1_000 + 1, 1_000)
 
 
+@pytest.mark.slow
 def test_a_stray_cell_does_not_make_every_row_wide(tmp_path: Path) -> None:
     path = tmp_path / "s.csv"
     path.write_text("text" + "," * 1_999 + "z\n" + "noise here\n" * 16_000, encoding="utf-8")

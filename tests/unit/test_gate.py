@@ -51,6 +51,7 @@ def test_a_theme_with_few_positives_is_named_and_not_judged() -> None:
     assert "f1 c" not in {c.name for c in report.checks}
 
 
+@pytest.mark.slow
 def test_equal_models_of_different_errors_rarely_fail_by_theme() -> None:
     """Chance alone must not stop a theme: the interval allows for the number of themes."""
     stopped = sum(

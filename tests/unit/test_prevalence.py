@@ -90,6 +90,7 @@ def test_few_positive_labels_fall_back_to_the_labels() -> None:
     assert (found.method, found.share) == ("labels_only", truth[labelled].mean())
 
 
+@pytest.mark.slow
 def test_people_who_write_more_are_not_counted_for_less() -> None:
     """A tenth of all comments is labelled, so of those who wrote three only a thousandth is labelled whole."""
     rng = np.random.default_rng(3)

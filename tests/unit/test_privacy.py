@@ -104,6 +104,7 @@ def redacted_texts(draw: st.DrawFn) -> Redacted:
 
 
 @given(redacted_texts(), st.data())
+@pytest.mark.slow
 def test_every_slice_maps_out_and_back_without_showing_a_finding(one: Redacted, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(one.original) - 1))
     end = data.draw(st.integers(start + 1, len(one.original)))

@@ -38,6 +38,7 @@ def test_lengths_run_from_a_word_to_a_story(corpus: list[dict[str, object]]) -> 
     assert len({line["source"] for line in corpus}) >= 6
 
 
+@pytest.mark.slow
 def test_near_duplicates_are_under_two_in_a_hundred(corpus: list[dict[str, object]]) -> None:
     words = [frozenset(re.findall(r"[\w']+", str(line["text"]).lower())) for line in corpus]
     frequency = Counter(w for ws in words for w in ws)

@@ -113,6 +113,7 @@ def test_a_text_file_of_answers_is_no_transcript() -> None:
     assert not looks_like_transcript(".csv", typed(workshop(random.Random(1))))
 
 
+@pytest.mark.slow
 def test_turns_are_comments_and_facilitators_are_listed(tmp_path: Path) -> None:
     reading = read_comments([SAMPLES / "workshop-1.vtt", SAMPLES / "workshop-2.txt"])
     assert reading.n_rows == len(reading.comments) + len(reading.problems)

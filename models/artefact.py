@@ -9,7 +9,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,16 +23,19 @@ from models.calibration import Calibration
 from models.codebook import codebook_from_document, codebook_to_document
 from models.lexical import N_BUCKETS
 from models.vocabulary import Codebook, ModelId, ThemesError
+from models.weights import CHANGE_GROUP, Change
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 REQUIRED: Final = ("calibration.json", "card.json", "card.md", "codebook.json", "tagger.safetensors")
 MAX_FILE_BYTES: Final = 50_000_000
 MAX_FILES: Final = 16
+_CHANGE: Final = ("rows", "codes", "steps")
 STARTER: Final = Path(__file__).parent / "starter"
 
 Float16 = NDArray[np.float16]
 Float32 = NDArray[np.float32]
+Int8 = NDArray[np.int8]
 
 
 class ArtefactError(ThemesError):
@@ -46,16 +49,25 @@ class Tagger:
     """The arrays of a trained classifier, K themes in the codebook's order of codable themes.
 
     `adapters` by module: A (rank, in), B (out, rank), float16. `head` (K, dim) and `head_bias` (K,) float32.
-    `lexical` (N_BUCKETS, K) float16 with `idf` (N_BUCKETS,) float32; both empty where no lexical part was fitted.
-    `smoothing` by `{layer}.{place}`: float32, one for each input column.
+    `lexical` (N_BUCKETS, K) float16, or int8 in units of `lexical_step` (K,) float32, with `idf` (N_BUCKETS,) float32;
+    all empty where no lexical part was fitted. `smoothing` by `{layer}.{place}`: float32, one for each input column.
+    `changes` by the encoder's tensor, where the encoder itself was trained instead of adapters.
     """
 
     adapters: Mapping[str, tuple[Float16, Float16]]
     head: Float32
     head_bias: Float32
-    lexical: Float16
+    lexical: Float16 | Int8
     idf: Float32
     smoothing: Mapping[str, Float32]
+    changes: Mapping[str, Change] = field(default_factory=dict)
+    lexical_step: Float32 | None = None
+
+    @property
+    def lexical_weights(self) -> Float32:
+        """Return the lexical weights themselves, shape (N_BUCKETS, K) or empty."""
+        wide = self.lexical.astype(np.float32)
+        return wide if self.lexical_step is None else wide * self.lexical_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +161,10 @@ def write_artefact(folder: Path, artefact: Artefact) -> ModelId:
     }  # fmt: skip
     for module, (a, b) in t.adapters.items():
         arrays[f"adapter.a:{module}"], arrays[f"adapter.b:{module}"] = a, b
+    for tensor, change in t.changes.items():
+        arrays |= {f"change.{part}:{tensor}": getattr(change, part) for part in _CHANGE}
+    if t.lexical_step is not None:
+        arrays["lexical_step"] = t.lexical_step
     for key, divisor in t.smoothing.items():
         arrays[f"smoothing:{key}"] = divisor
     files: dict[str, bytes] = {
@@ -195,14 +211,35 @@ def _tagger(arrays: Mapping[str, NDArray[Any]], n_themes: int) -> Tagger:
         raise ValueError("the head does not have a row for each theme")
     if idf.shape != (buckets,) or (buckets and lexical.shape != (buckets, n_themes)):
         raise ValueError("the lexical weights do not have a column for each theme")
+    step = arrays.get("lexical_step")
+    if (lexical.dtype == np.int8) != (step is not None) or (step is not None and step.shape != (n_themes,)):
+        raise ValueError("the lexical weights do not have a step for each theme")
     if not all(np.isfinite(a).all() for a in arrays.values()):
         raise ValueError("an array holds a number that is not finite")
     modules = sorted(k.removeprefix("adapter.a:") for k in arrays if k.startswith("adapter.a:"))
     adapters = {m: (arrays[f"adapter.a:{m}"], arrays[f"adapter.b:{m}"]) for m in modules}
+    tensors = sorted(k.removeprefix("change.rows:") for k in arrays if k.startswith("change.rows:"))
+    changes = {t: _change(*(arrays[f"change.{part}:{t}"] for part in _CHANGE)) for t in tensors}
     smoothing = {k.removeprefix("smoothing:"): v for k, v in sorted(arrays.items()) if k.startswith("smoothing:")}
     return Tagger(
-        adapters, head.astype(np.float32), bias.astype(np.float32), lexical, idf.astype(np.float32), smoothing
+        adapters,
+        head.astype(np.float32),
+        bias.astype(np.float32),
+        lexical,
+        idf.astype(np.float32),
+        smoothing,
+        changes,
+        step.astype(np.float32) if step is not None else None,
     )
+
+
+def _change(rows: NDArray[Any], codes: NDArray[Any], steps: NDArray[Any]) -> Change:
+    n = len(rows)
+    if rows.ndim != 1 or codes.ndim != 2 or steps.shape != (n, 2 * codes.shape[1] // CHANGE_GROUP):  # noqa: PLR2004
+        raise ValueError("a change does not have a step for each group of columns")
+    if codes.shape[0] != n or 2 * codes.shape[1] % CHANGE_GROUP or codes.dtype != np.uint8:
+        raise ValueError("a change does not have codes for each row")
+    return Change(rows.astype(np.int32), codes, steps.astype(np.float16))
 
 
 def _manifest(data: bytes) -> dict[str, Any]:

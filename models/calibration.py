@@ -10,6 +10,9 @@ FloatArray = NDArray[np.float64]
 UNSURE_LOGITS: Final = 0.8
 """Log-odds to either side of a threshold that count as unsure: for a threshold of .4, from .23 to .60."""
 _CONVERGED: Final = 1e-9
+OWN_WEIGHT: Final = 0.5
+"""What the mean F1 of themes counts beside F1 over all cells where thresholds are chosen."""
+_GRID: Final = np.arange(5, 96) / 100.0
 MIN_POSITIVES: Final = 10
 """A theme with fewer positives than this uses the pooled calibration and threshold as they are."""
 
@@ -109,8 +112,8 @@ def fit_calibration(
     shrink
         Strength, in positives, with which a theme is pulled to what all themes share.
     aim
-        What thresholds are for. It holds for all themes together and for themes with many positives; rare themes are
-        pulled to what holds for all.
+        What thresholds are for. A recall or precision holds for all themes together and for themes with many positives; rare themes
+        are pulled to what holds for all.
     fallback
         Whether to learn from which probability on a comment's likeliest theme is coded where none reaches its threshold: where
         that makes F1 over all cells best, if it helps at all. For the aim of best F1 only.
@@ -118,10 +121,10 @@ def fit_calibration(
     Notes
     -----
     Platt (1999) scaling, fitted by Newton steps: first one scale and bias for all cells, then for each theme with a
-    Gaussian prior at the pooled values, whose weight is that of `shrink` positives. Thresholds meet the aim for each
-    theme, shrunk likewise on the log-odds scale towards the pooled optimum (for F1 it is half
-    the best F1, hence usually below one half: Lipton, Elkan and Naryanaswamy, 2014). The unsure band spans
-    `UNSURE_LOGITS` to either side of the threshold.
+    Gaussian prior at the pooled values, whose weight is that of `shrink` positives. For a recall or a precision, thresholds meet
+    it for each theme, shrunk likewise on the log-odds scale towards the pooled optimum. For F1 they serve all cells together (there
+    the best is half the best F1: Lipton, Elkan and Naryanaswamy, 2014) and each theme's own F1, the latter with weight `OWN_WEIGHT`.
+    The unsure band spans `UNSURE_LOGITS` to either side of the threshold.
     """
     n, k = scores.shape
     if truth.shape != (n, k):
@@ -135,17 +138,51 @@ def fit_calibration(
             scale[j], bias[j] = _newton(scores[:, j], truth[:, j].astype(float), pooled, prior)
     scale = np.maximum(scale, 0.05)
     probabilities = sigmoid(scores * scale + bias)
+    if aim == BEST_F1:
+        threshold = _f1_thresholds(probabilities, truth)
+    else:
+        threshold = _shrunk_thresholds(probabilities, truth, aim, shrink)
+    low, high = sigmoid(_logit(threshold) - UNSURE_LOGITS), sigmoid(_logit(threshold) + UNSURE_LOGITS)
+    learnt = Calibration(scale, bias, threshold, low, high, tuple(int(p) for p in positives))
+    if fallback and aim == BEST_F1:
+        return replace(learnt, fallback=_best_fallback(probabilities, truth, learnt.verdicts(probabilities)))
+    return learnt
+
+
+def _f1_thresholds(probabilities: FloatArray, truth: NDArray[np.bool_]) -> FloatArray:
+    """Return for each theme the threshold that does most for F1 over all cells and for the mean of the themes' own.
+
+    A common theme decides much of the first, a rare one as much as any other of the second. What is true above a threshold
+    is counted half from the decisions and half from the probabilities, so that a rare theme's threshold does not chase chance.
+    """
+    n_themes = truth.shape[1]
+    pooled = best_threshold(probabilities.ravel(), truth.ravel())
+    said = probabilities >= pooled
+    cells = max(int(said.sum() + truth.sum()), 1)
+    best_f1 = 2 * (said & truth).sum() / cells
+    threshold = np.full(n_themes, pooled)
+    for j in np.flatnonzero(truth.sum(axis=0) >= MIN_POSITIVES):
+        order = np.argsort(-probabilities[:, j], kind="stable")
+        ranked, true = probabilities[order, j], (truth[order, j] + probabilities[order, j]) / 2
+        n_said = np.searchsorted(-ranked, -_GRID, side="right")
+        hits = np.concatenate(([0.0], np.cumsum(true)))[n_said]
+        of_all = (2 * hits - best_f1 * n_said) / cells
+        own = 2 * hits / (n_said + true.sum())
+        threshold[j] = _GRID[int(np.argmax(of_all + OWN_WEIGHT * own / n_themes))]
+    return threshold
+
+
+def _shrunk_thresholds(probabilities: FloatArray, truth: NDArray[np.bool_], aim: Aim, shrink: float) -> FloatArray:
+    """Return each theme's threshold for a recall or a precision, on the log-odds scale shrunk towards what all themes share."""
+    positives = truth.sum(axis=0)
+    k = len(positives)
     pooled_cut = _logit(best_threshold(probabilities.ravel(), truth.ravel(), aim))
     threshold = np.empty(k)
     for j in range(k):
         weight = positives[j] / (positives[j] + shrink) if positives[j] >= MIN_POSITIVES else 0.0
         own = _logit(best_threshold(probabilities[:, j], truth[:, j], aim)) if weight else 0.0
         threshold[j] = sigmoid(np.array(weight * own + (1 - weight) * pooled_cut))
-    low, high = sigmoid(_logit(threshold) - UNSURE_LOGITS), sigmoid(_logit(threshold) + UNSURE_LOGITS)
-    learnt = Calibration(scale, bias, threshold, low, high, tuple(int(p) for p in positives))
-    if fallback and aim == BEST_F1:
-        return replace(learnt, fallback=_best_fallback(probabilities, truth, learnt.verdicts(probabilities)))
-    return learnt
+    return threshold
 
 
 def _best_fallback(probabilities: FloatArray, truth: NDArray[np.bool_], said: NDArray[np.bool_]) -> float | None:

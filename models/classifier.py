@@ -85,7 +85,7 @@ class Classifier:
         tagger, calibration = artefact.tagger, artefact.calibration
         self._head = np.ascontiguousarray(tagger.head.T, dtype=np.float32)
         self._bias = tagger.head_bias.astype(np.float64)
-        self._lexical = tagger.lexical.astype(np.float32) if tagger.lexical.size else None
+        self._lexical = tagger.lexical_weights if tagger.lexical.size else None
         self._idf = tagger.idf
         self._calibration = calibration
         self._threshold_logit = np.log(calibration.threshold / (1 - calibration.threshold))

@@ -9,7 +9,7 @@ from models.classifier import Classifier
 from models.encoder import Encoder
 from models.tokens import WordPieces
 from models.vocabulary import ThemesError
-from models.weights import merge_adapters, read_base
+from models.weights import merge_updates, read_base
 
 STARTER_ID: Final = "starter"
 
@@ -77,7 +77,7 @@ def load_model(
 def build_classifier(artefact: Artefact, *, backend: Backend = Backend.FAST, encoder: str | None = None) -> Classifier:
     """Return a classifier for an artefact that is already in memory."""
     base = read_base(encoder or artefact.encoder, artefact.encoder_digests)
-    tensors = merge_adapters(base, artefact.tagger.adapters)
+    tensors = merge_updates(base, artefact.tagger.adapters, artefact.tagger.changes)
     second: Encoder | None = None
     first: Encoder
     if backend is Backend.REFERENCE:

@@ -13,8 +13,8 @@ def make_card(facts: Mapping[str, Any], codebook: Codebook) -> str:
     lines = [
         f"# Model card: {facts['name']} {facts['version']}",
         "",
-        f"Codes comments with the codebook {facts['codebook']} ({facts['n_themes']} themes). Encoder: {facts['encoder']}, with "
-        f"low-rank adapters (rank {facts['settings']['rank']})"
+        f"Codes comments with the codebook {facts['codebook']} ({facts['n_themes']} themes). Encoder: {facts['encoder']}, "
+        f"{_trained_part(facts['settings'])}"
         + (", and hashed lexical features." if facts["lexical_weight"] else "."),
         "",
         "## Data",
@@ -55,6 +55,12 @@ def make_card(facts: Mapping[str, Any], codebook: Codebook) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _trained_part(settings: Mapping[str, Any]) -> str:
+    if settings.get("whole"):
+        return "itself trained (what that added is kept in four bits a number)"
+    return f"with low-rank adapters (rank {settings['rank']})"
 
 
 def _overall(figures: Mapping[str, Any], intervals: Mapping[str, Sequence[float]]) -> Sequence[str]:

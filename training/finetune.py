@@ -1,9 +1,9 @@
-"""Fine-tuning: low-rank adapters in the encoder and a linear head over the mean token vector, with torch and PEFT."""
+"""Fine-tuning: the encoder, or low-rank adapters in it, and a linear head over the mean token vector, with torch and PEFT."""
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -11,21 +11,26 @@ from numpy.typing import NDArray
 
 from models.artefact import Float16, Float32
 from models.tokens import MAX_WINDOW_TOKENS, IntArray
-from models.weights import Base
+from models.weights import Base, Change
+from training.updates import LowRank, Updates, Whole
 
+EPOCHS: Final = 6
+WHOLE_EPOCHS: Final = 4
 MIN_STEPS: Final = 240
 """Small data are read more often, until so many updates are made, or `MAX_EPOCHS`."""
 MAX_EPOCHS: Final = 40
 _SORTED_BATCHES: Final = 16
-_SCALE: Final = 2
-"""What the product of an adapter's two matrices is multiplied by."""
 
 
 @dataclass(frozen=True, slots=True)
 class FitSettings:
     """Everything that shapes a fit. Chosen on held-out registers of the starter corpus; see docs/adr/0004."""
 
-    epochs: int = 6
+    epochs: int | None = None
+    """Times that many data are read; `EPOCHS` and `WHOLE_EPOCHS` say if not given."""
+    whole: bool | None = None
+    """Train the encoder's own weights instead of low-rank adapters; `training.train` says if not given."""
+    whole_rate: float = 1e-4
     rank: int = 16
     adapter_rate: float = 1e-3
     head_rate: float = 5e-3
@@ -44,19 +49,12 @@ class FitSettings:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What a fit gives: adapters as `models.artefact.Tagger` has them, head (K, dim), head bias (K,)."""
+    """What a fit gives: adapters or changes as `models.artefact.Tagger` has them, head (K, dim), head bias (K,)."""
 
     adapters: dict[str, tuple[Float16, Float16]]
     head: Float32
     head_bias: Float32
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Where a fit begins: adapters of an earlier fit, weights of the head (K, dim); either may be missing."""
-
-    adapters: dict[str, tuple[Float16, Float16]] | None = None
-    head: Float32 | None = None
+    changes: dict[str, Change] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +77,10 @@ def fit(
     settings: FitSettings,
     *,
     known: NDArray[np.bool_] | None = None,
-    start: Start | None = None,
+    head_start: Float32 | None = None,
     progress: Callable[[Step], None] | None = None,
 ) -> Fitted:
-    """Return adapters and head fitted to windows.
+    """Return adapters, or changes of the encoder's weights, and a head fitted to windows.
 
     Parameters
     ----------
@@ -96,17 +94,16 @@ def fit(
         Decisions, shape (n, n_themes).
     known
         Where False, a decision is not known and does not count; shape (n, n_themes). All known if not given.
-    start
-        Where the fit begins, if not at the base encoder and a head of zeros.
+    head_start
+        The head that the fit begins with, (n_themes, dim), if not one of zeros.
 
     Notes
     -----
-    Hu et al. 2021 (LoRA) on every linear layer, alpha = 2 rank, binary cross-entropy over all known cells, AdamW with
-    linear warm-up and decay. Dropping word pieces replaces the encoder's own dropout: it costs nothing and keeps
+    Hu et al. 2021 (LoRA) on every linear layer, alpha = 2 rank, or, with `settings.whole`, the linear layers' own weights and the input
+    vectors of word pieces. Binary cross-entropy over all known cells, AdamW with linear warm-up and decay. Dropping word pieces replaces the encoder's own dropout: it costs nothing and keeps
     attention on its fast path. Same seed and thread count, same bytes.
     """
     import torch  # noqa: PLC0415 -- a heavy library, in this module only
-    from peft import LoraConfig, get_peft_model  # noqa: PLC0415
     from transformers import AutoModel  # noqa: PLC0415
 
     torch.set_num_threads(settings.n_threads)
@@ -119,34 +116,23 @@ def fit(
         else {}
     )
     encoder = AutoModel.from_pretrained(str(base.directory), local_files_only=True, dtype=torch.float32, **plain)
-    config = LoraConfig(
-        r=settings.rank,
-        lora_alpha=_SCALE * settings.rank,
-        target_modules="all-linear",
-        exclude_modules=r".*pooler.*",
-        bias="none",
-    )
-    model = get_peft_model(encoder, config)
-    model.train()
+    updated = _updates(encoder, base, mask_id, windows, settings)
+    encoder.train()
     n, n_themes = truth.shape
     known = np.ones_like(truth) if known is None else known
     counts = (truth & known).sum(axis=0) + 0.5
     rate = counts / (known.sum(axis=0) + 1.0)
     head = torch.nn.Linear(int(base.config["hidden_size"]), n_themes)
     torch.nn.init.zeros_(head.weight)
-    if start is not None and start.head is not None:
-        head.weight.data = torch.from_numpy(start.head.copy())
-    if start is not None and start.adapters is not None:
-        _set_adapters(model, start.adapters, _SCALE)
+    if head_start is not None:
+        head.weight.data = torch.from_numpy(head_start.copy())
     head.bias.data = torch.tensor(np.log(rate / (1 - rate)), dtype=torch.float32)
-    adapters = [p for p in model.parameters() if p.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": adapters, "lr": settings.adapter_rate},
-        {"params": list(head.parameters()), "lr": settings.head_rate},
-    ]
-    optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+    groups = [*updated.groups, {"params": list(head.parameters()), "lr": settings.head_rate}]
+    trained = [p for group in groups for p in group["params"]]
+    optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=bool(settings.whole))
     per_epoch = math.ceil(n / settings.batch_size)
-    epochs = min(MAX_EPOCHS, max(settings.epochs, math.ceil(MIN_STEPS / per_epoch)))
+    wanted = settings.epochs or (WHOLE_EPOCHS if settings.whole else EPOCHS)
+    epochs = min(MAX_EPOCHS, max(wanted, math.ceil(MIN_STEPS / per_epoch)))
     total = epochs * per_epoch
     warm = max(1, round(settings.warm_up * total))
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -157,7 +143,7 @@ def fit(
         for batch in _batches(_Rows(list(windows), truth, known), settings, rng):
             ids, mask = _padded(batch.windows, rng, settings.token_dropout, mask_id)
             attention = torch.from_numpy(mask)
-            vectors = model(input_ids=torch.from_numpy(ids), attention_mask=attention).last_hidden_state
+            vectors = encoder(input_ids=updated.places(ids), attention_mask=attention).last_hidden_state
             weight = attention[..., None].float()
             pooled = (vectors * weight).sum(1) / weight.sum(1)
             scores = head(torch.nn.functional.dropout(pooled, settings.vector_dropout))
@@ -166,7 +152,7 @@ def fit(
             loss = (cells * counted).sum() / counted.sum().clamp(min=1.0)
             optimiser.zero_grad()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_([*adapters, *head.parameters()], 1.0)
+            torch.nn.utils.clip_grad_norm_(trained, 1.0)
             optimiser.step()
             schedule.step()
             done += 1
@@ -174,29 +160,15 @@ def fit(
             recent = 0.98 * recent + 0.02 * loss.item() if recent else loss.item()
             if progress is not None:
                 progress(Step(done, total, recent, (time.monotonic() - began) / done * (total - done), n_pieces))
-    return Fitted(_adapters(model, _SCALE), head.weight.detach().numpy().copy(), head.bias.detach().numpy().copy())
+    weight, bias = (t.detach().numpy().copy() for t in (head.weight, head.bias))
+    return Fitted(updated.adapters(), weight, bias, updated.changes())
 
 
-def _adapters(model: Any, scale: int) -> dict[str, tuple[Float16, Float16]]:
-    """Return each module's A and B as float16, the scale within B."""
-    found: dict[str, tuple[Float16, Float16]] = {}
-    for name, module in model.get_base_model().named_modules():
-        if hasattr(module, "lora_A") and "default" in module.lora_A:
-            a = module.lora_A["default"].weight.detach().numpy()
-            b = module.lora_B["default"].weight.detach().numpy() * scale
-            found[name] = (a.astype(np.float16), b.astype(np.float16))
-    return found
-
-
-def _set_adapters(model: Any, adapters: Mapping[str, tuple[Float16, Float16]], scale: int) -> None:
-    """Overwrite each module's A and B; their rank must be the model's."""
-    import torch  # noqa: PLC0415
-
-    for name, module in model.get_base_model().named_modules():
-        if hasattr(module, "lora_A") and "default" in module.lora_A:
-            a, b = (torch.from_numpy(m.astype(np.float32)) for m in adapters[name])
-            module.lora_A["default"].weight.data = a
-            module.lora_B["default"].weight.data = b / scale
+def _updates(encoder: Any, base: Base, mask_id: int, windows: Sequence[IntArray], settings: FitSettings) -> Updates:
+    if not settings.whole:
+        return LowRank(encoder, rank=settings.rank, rate=settings.adapter_rate)
+    decay = settings.weight_decay
+    return Whole(encoder, base, windows, mask_id=mask_id, rate=settings.whole_rate, weight_decay=decay)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from models.encoder import Encoder
 from models.text import make_segments
 from models.tokens import Window, WordPieces, tokens_of_segments
 from models.vocabulary import Codebook, DecidedComment, Segment
-from models.weights import Base, merge_adapters
+from models.weights import Base, merge_updates
 from training.evaluation import metrics
-from training.finetune import FitSettings, Fitted, Start, Step, fit
+from training.finetune import FitSettings, Fitted, Step, fit
 from training.lexical_fit import fit_lexical
 from training.splits import Split, has_ties, make_folds
 
@@ -72,9 +72,9 @@ def fit_rows(
     known = np.ones_like(truth)
     if not few:
         known[len(rows) :] = data.hint_truth
-    start = Start(head=_head_of_hints(base, data, settings)) if few and len(data.codebook.codable) > 1 else None
+    head = _head_of_hints(base, data, settings) if few and len(data.codebook.codable) > 1 else None
     return fit(
-        base, mask_id, windows, truth, settings, known=known, start=start, progress=lambda step: report(stage, step)
+        base, mask_id, windows, truth, settings, known=known, head_start=head, progress=lambda step: report(stage, step)
     )
 
 
@@ -136,7 +136,7 @@ def _fit_and_score(
     """Return scores of the second rows by a fit on the first."""
     inside, outside = rows
     fitted = fit_rows(base, mask_id, data, inside, settings, stage, report)
-    encoder = _encoder(base, merge_adapters(base, fitted.adapters), settings)
+    encoder = _encoder(base, merge_updates(base, fitted.adapters, fitted.changes), settings)
     windows = [data.windows[i] for i in outside]
     vectors = encoder.encode([w.ids for w in windows])
     lexical = fit_lexical([data.windows[i] for i in inside], data.truth[inside])

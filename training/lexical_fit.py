@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.artefact import Float16, Float32
+from models.artefact import Float32, Int8
 from models.lexical import N_BUCKETS, buckets, features
 from models.tokens import Window
 
@@ -25,9 +25,11 @@ class Lexical:
         """Return scores, shape (n, K)."""
         return np.stack([v @ self.weights[i] + self.bias for i, v in (features(w, self.idf) for w in windows)])
 
-    def halved(self) -> Float16:
-        """Return the weights as they are stored."""
-        return self.weights.astype(np.float16)
+
+def in_eight_bits(weights: Float32) -> tuple[Int8, Float32]:
+    """Return weights (N_BUCKETS, K) as whole numbers, and what one is worth for each theme (K,)."""
+    step = np.maximum(np.abs(weights).max(axis=0) / 127, 1e-9).astype(np.float32)
+    return np.rint(weights / step).astype(np.int8), step
 
 
 def fit_lexical(windows: Sequence[Window], truth: NDArray[np.bool_]) -> Lexical:

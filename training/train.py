@@ -12,13 +12,13 @@ from typing import Any, Final
 import numpy as np
 import yaml
 
-from models.artefact import Artefact, Tagger, write_artefact
+from models.artefact import Artefact, Float16, Float32, Int8, Tagger, write_artefact
 from models.calibration import BEST_F1, Aim, Calibration, fit_calibration
 from models.lexical import N_BUCKETS
 from models.model import Backend, build_classifier
 from models.tokens import WordPieces
 from models.vocabulary import Codebook, DecidedComment, ModelId, ThemesError
-from models.weights import DEFAULT_BASE, Base, merge_adapters, read_base
+from models.weights import DEFAULT_BASE, Base, merge_updates, read_base
 from training.card import make_card
 from training.decisions import DecisionsError
 from training.evaluation import bootstrap_intervals, coder_agreement, confusable_pairs, metrics, theme_rates
@@ -35,13 +35,19 @@ from training.held_out import (
     make_data,
     score_held_out,
 )
-from training.lexical_fit import Lexical, fit_lexical
+from training.lexical_fit import Lexical, fit_lexical, in_eight_bits
 from training.quick_encoder import fit_smoothing
-from training.splits import N_FOLDS, find_n_folds, make_folds
+from training.splits import MANY_COMMENTS, N_FOLDS, find_n_folds, make_folds
 from training.suspects import Suspect, find_suspects
+from training.updates import n_trained_whole
 
 JOINED_IF_FEW: Final = 0.3
 """`FitSettings.joined` for up to `FEW_COMMENTS` comments, if it is not given; with more, real comments are read as they are."""
+ONLY_WHOLE: Final = ("whole", "whole_rate")
+ONLY_LOW_RANK: Final = ("rank", "adapter_rate")
+"""Settings that a fit of the other kind did not use, and its card does not name."""
+MAX_WHOLE: Final = 12_000_000
+"""An encoder with more numbers than this in its linear layers gets adapters: half a byte each would make the model folder too large."""
 SMOOTHING_TEXTS: Final = 300
 MARGIN_TEXTS: Final = 1_500
 MARGIN_QUANTILE: Final = 0.90
@@ -191,6 +197,8 @@ def train(
         settings = replace(settings, joined=JOINED_IF_FEW if len(decided) <= FEW_COMMENTS else 0.0)
     work = report = _Work(report)
     base = read_base(encoder)
+    if settings.whole is None:
+        settings = replace(settings, whole=len(decided) >= MANY_COMMENTS and n_trained_whole(base) <= MAX_WHOLE)
     pieces = WordPieces(base.tokenizer_json)
     data = make_data(decided, codebook, pieces)
     if not data.truth.any():
@@ -243,14 +251,24 @@ def _artefact(
     n_themes = data.truth.shape[1]
     rng = np.random.default_rng(settings.seed)
     some = rng.permutation(len(data.windows))[:SMOOTHING_TEXTS]
-    smoothing = fit_smoothing(base, merge_adapters(base, fitted.adapters), [data.windows[i].ids for i in some])
+    smoothing = fit_smoothing(
+        base, merge_updates(base, fitted.adapters, fitted.changes), [data.windows[i].ids for i in some]
+    )
+    weights: Float16 | Int8 = np.zeros((0, n_themes), np.float16)
+    step: Float32 | None = None
+    if lexical is not None:
+        weights = (weight * lexical.weights).astype(np.float16)
+        if fitted.changes:  # these need the room
+            weights, step = in_eight_bits(weight * lexical.weights)
     tagger = Tagger(
         fitted.adapters,
         fitted.head,
         (fitted.head_bias + (weight * lexical.bias if lexical is not None else 0.0)).astype(np.float32),
-        (weight * lexical.weights).astype(np.float16) if lexical is not None else np.zeros((0, n_themes), np.float16),
+        weights,
         lexical.idf if lexical is not None else np.zeros(0, np.float32),
         smoothing,
+        fitted.changes,
+        step,
     )
     assert tagger.lexical.shape[0] in (0, N_BUCKETS)  # noqa: S101 -- what read_artefact will ask for
     artefact = Artefact(
@@ -313,7 +331,9 @@ def _facts(
         ),
         "confusable": confusable_pairs(themes, honest.predicted, truth),
         "lexical_weight": weight,
-        "settings": asdict(settings),
+        "settings": {
+            k: v for k, v in asdict(settings).items() if k not in (ONLY_LOW_RANK if settings.whole else ONLY_WHOLE)
+        },
         "limits": list(about.limits),
         "rebuild": about.rebuild,
     }

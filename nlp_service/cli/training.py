@@ -60,9 +60,12 @@ ALL_SPLITS_UP_TO: Final = 1_000
 @click.option(
     "--epochs",
     type=click.IntRange(1, 40),
-    default=6,
-    show_default=True,
-    help="Readings of the decisions, if they are many.",
+    help="Readings of the decisions, if they are many.  [default: 4 where the encoder is trained, 6 for adapters]",
+)
+@click.option(
+    "--whole/--adapters",
+    default=None,
+    help="Train the encoder's own weights, or small adapters in it.  [default: its own from 2,000 comments on]",
 )
 @click.option(
     "--joined",
@@ -91,7 +94,8 @@ def train(
     suspects: Path | None,
     splits: str | None,
     aim: str,
-    epochs: int,
+    epochs: int | None,
+    whole: bool | None,
     joined: float | None,
     fallback: bool,
 ) -> None:
@@ -131,7 +135,7 @@ def train(
         decided,
         book,
         out,
-        settings=FitSettings(seed=seed, n_folds=folds, n_threads=threads, epochs=epochs, joined=joined),
+        settings=FitSettings(seed=seed, n_folds=folds, n_threads=threads, epochs=epochs, whole=whole, joined=joined),
         about=about,
         gold=kept_out,
         aim=thresholds_for,

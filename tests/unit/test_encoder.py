@@ -8,7 +8,7 @@ import pytest
 
 from models.encoder_openvino import OpenVinoEncoder
 from models.tokens import WordPieces
-from models.weights import DEFAULT_BASE, Base, EncoderWeightsError, merge_adapters, read_base
+from models.weights import DEFAULT_BASE, Base, EncoderWeightsError, merge_updates, read_base
 
 TEXTS = ["Lights out", "Dealers by the lifts every night, nobody comes.", "", "😀 noise", "word " * 400, "More police"]
 
@@ -45,7 +45,7 @@ def test_the_fast_adaptor_is_the_reference_to_rounding(base: Base, windows: list
     adapters = {
         module: (rng.normal(0, 0.1, (2, 1536)).astype(np.float16), rng.normal(0, 0.1, (384, 2)).astype(np.float16))
     }
-    tensors = merge_adapters(base, adapters)
+    tensors = merge_updates(base, adapters, {})
     reference = ReferenceEncoder(base, tensors).encode(windows)
     fast = OpenVinoEncoder(base, tensors).encode(windows)
     plain = OpenVinoEncoder(base, base.tensors).encode(windows)
@@ -77,7 +77,7 @@ def test_the_default_needs_no_network_and_is_pinned(base: Base) -> None:
 def test_an_adapter_for_another_encoder_is_refused(base: Base) -> None:
     wrong = {"encoder.layer.0.output.dense": (np.zeros((2, 3), np.float16), np.zeros((4, 2), np.float16))}
     with pytest.raises(EncoderWeightsError, match="does not fit"):
-        merge_adapters(base, wrong)
+        merge_updates(base, wrong, {})
 
 
 def test_the_fast_adaptor_says_what_it_cannot_run(base: Base) -> None:

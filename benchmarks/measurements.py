@@ -1,4 +1,7 @@
-"""Write docs/reference/measurements.md from what the benchmarks wrote: `make measurements`."""
+"""Write docs/reference/measurements.md from what the benchmarks wrote: `make measurements`.
+
+A part whose benchmark has not run in this checkout stays as it is on the page.
+"""
 
 import json
 from pathlib import Path
@@ -67,6 +70,27 @@ PARTS: Final = {
         "`make bench-queue`: from 50 random decisions on the NHS comments' grouped split, comments picked by the queue or at random; learnt by the benchmark's quick "
         "learner (ridge regression on frozen vectors and TF-IDF), not by `themes train`.",
     ),
+    "round_pull": (
+        "Pulling a round",
+        "`make bench-round-pull`: from a real Label Studio on this machine.",
+    ),
+    "hidden_themes": (
+        "Finding a theme that the codebook lacks",
+        "`make bench-hidden-themes`: on the public NHS comments, each of 17 themes hidden in turn; best F1 of ten candidates beside plain BERTopic's best topic of all. "
+        "What decides is described in [ADR 8](../adr/0008-candidates-from-unexplained-segments.md).",
+    ),
+    "refi_qda": (
+        "Exchange with other programs",
+        "`make bench-refi-qda`: codebooks and projects against the REFI-QDA schemas, and read back; 2,000 made texts with emoji, marks and every kind of line break.",
+    ),
+    "load": (
+        "The service under load",
+        "`make bench-load`: a real server on real sockets, one coding process.",
+    ),
+    "kill_batches": (
+        "Killed workers",
+        "`make bench-kills`: workers killed at random moments; every finished batch compared, byte for byte, with `themes code`.",
+    ),
     "report": (
         "The report",
         "`make bench-report`: made answers and codings of so many respondents, in to all four forms out; quotes and hidden cells read back.",
@@ -74,11 +98,22 @@ PARTS: Final = {
 }
 
 
+def read_parts(page: str) -> dict[str, list[str]]:
+    """Return the lines of each part by its title."""
+    parts = {}
+    for part in page.split("\n## ")[1:]:
+        title, _, rest = part.partition("\n")
+        parts[title] = [f"## {title}", *rest.rstrip("\n").split("\n"), ""]
+    return parts
+
+
 def main() -> None:
+    kept = read_parts(PAGE.read_text(encoding="utf-8"))
     lines = [HEAD]
     for name, (title, what) in PARTS.items():
         path = OUT / f"{name}.json"
         if not path.exists():
+            lines += kept.get(title, [])
             continue
         report = json.loads(path.read_text())
         lines += [f"## {title}", "", what, "", "| figure | value | bar |", "|---|---|---|"]

@@ -36,7 +36,7 @@ def main() -> None:
     wanted, themes = truth_of(data, outside), [t.id for t in data.codebook.codable]
     base = read_base(DEFAULT_BASE)
     windows = WordPieces(base.tokenizer_json).windows([d.comment.text for d in data.decided])
-    encoder = OpenVinoEncoder(base, base.tensors, n_threads=2)
+    encoder = OpenVinoEncoder(base, base.tensors, n_threads=int(os.environ["OMP_NUM_THREADS"]))
     vectors = np.stack([v.mean(axis=0) for v in encoder.encode([w[0].ids for w in windows])])
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     figures: dict[str, float | str] = {"seeds": given.seeds}

@@ -49,7 +49,12 @@ def fit_product(data: NhsData, rows: Rows, seed: int = 0) -> tuple[Callable[[lis
     """Return a function from texts to verdicts and probabilities, and the minutes that training took."""
     folder = Path(tempfile.mkdtemp()) / "model"
     began = time.perf_counter()
-    train([data.decided[int(i)] for i in rows], data.codebook, folder, settings=FitSettings(seed=seed))
+    train(
+        [data.decided[int(i)] for i in rows],
+        data.codebook,
+        folder,
+        settings=FitSettings(seed=seed, n_threads=int(os.environ["OMP_NUM_THREADS"])),
+    )
     minutes = (time.perf_counter() - began) / 60
     classifier = load_model(str(folder), backend=Backend.FAST)
 

@@ -13,7 +13,7 @@ from models.vocabulary import Codebook, CodebookRef, Theme, ThemeId, ThemesError
 
 Operation = Literal["promote", "merge", "split", "rename", "retire"]
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.&/,:()-]{0,99}")
-_NUMBERS: Final = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+_NUMBERS: Final = re.compile(r"(\d{1,9})\.(\d{1,9})\.(\d{1,9})")
 
 
 class CodebookChangeError(ThemesError):

@@ -14,8 +14,7 @@ def make_card(facts: Mapping[str, Any], codebook: Codebook) -> str:
         f"# Model card: {facts['name']} {facts['version']}",
         "",
         f"Codes comments with the codebook {facts['codebook']} ({facts['n_themes']} themes). Encoder: {facts['encoder']}, "
-        f"{_trained_part(facts['settings'])}"
-        + (", and hashed lexical features." if facts["lexical_weight"] else "."),
+        f"{_trained_part(facts['settings'])}" + (", and hashed lexical features." if facts["lexical_weight"] else "."),
         "",
         "## Data",
         f"- {facts['n_comments']} comments, {facts['n_decisions']} decisions, SHA-256 of the decisions `{facts['data_sha256'][:16]}`.",

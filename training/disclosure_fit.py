@@ -20,7 +20,6 @@ from models.disclosure import (
     ENCODER,
     FOLDER,
     N_BUCKETS,
-    N_LAYERS,
     Float64,
     input_vector,
     lexical_row,
@@ -28,9 +27,8 @@ from models.disclosure import (
     read_input_table,
     unit_vectors,
 )
-from models.encoder import Encoder
 from models.tokens import Window, WordPieces
-from models.weights import Base, read_base
+from models.weights import read_base
 
 _CORPUS: Final = Path(__file__).parent / "safeguarding"
 _STARTER: Final = Path(__file__).parent / "starter" / "corpus.jsonl"
@@ -78,13 +76,6 @@ def groups_alike(vectors: Float64, cosine: float = _ALIKE) -> NDArray[np.int64]:
     for a, b in zip(*np.nonzero(np.triu(vectors @ vectors.T, 1) > cosine), strict=True):
         leader[find(int(a))] = find(int(b))
     return np.array([find(i) for i in range(len(vectors))])
-
-
-def whole_encoder(base: Base) -> Encoder:
-    """Return the encoder with all its layers, which says what texts are alike."""
-    from models.encoder_openvino import OpenVinoEncoder  # noqa: PLC0415 -- imports openvino
-
-    return OpenVinoEncoder(base, base.tensors, precision="int8")
 
 
 def _matrix(windows: Sequence[Window], idf: Float64) -> Any:
@@ -137,7 +128,6 @@ def fit(out: Path = FOLDER) -> dict[str, Any]:
     base = read_base(ENCODER)
     windows = [w[0] for w in WordPieces(base.tokenizer_json).windows([*texts, *ordinary])]
     vectors = unit_vectors(windows, make_encoder(base))
-    alike = groups_alike(unit_vectors(windows[: len(texts)], whole_encoder(base)))
     n, n_fit = len(texts), len(texts) + _N_ORDINARY
     idf = _idf(windows[:n_fit])
     table = read_input_table(base)
@@ -153,7 +143,7 @@ def fit(out: Path = FOLDER) -> dict[str, Any]:
     screen_scores, scores = np.zeros(n), np.zeros(n)
     screen_unseen, unseen = np.zeros(_N_ORDINARY), np.zeros(_N_ORDINARY)
     split = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=_SEED)
-    for train, test in split.split(np.zeros(n), y_own, alike):
+    for train, test in split.split(np.zeros(n), y_own, groups_alike(vectors[:n])):
         rows = np.concatenate((train, np.arange(n, n_fit)))
         screen = _fit(quick[rows], y[rows], weight[rows], _C_SCREEN)
         full = _fit(both[rows], y[rows], weight[rows], _C)
@@ -177,10 +167,9 @@ def fit(out: Path = FOLDER) -> dict[str, Any]:
     }
     data = _npz(arrays)
     card = {
-        "what": "logistic regression on hashed word pieces, their mean input vector and the mean vector of the base encoder's first layers; a quick screen before it",
+        "what": "logistic regression on hashed word pieces, their mean input vector and the base encoder's mean vector; a quick screen before it",
         "for": "a list for a person to read first; it misses some disclosures and names comments that disclose nothing",
         "encoder": ENCODER,
-        "encoder_layers": N_LAYERS,
         "n_disclosures": int(y_own.sum()),
         "n_near_misses": int((y_own == 0).sum()),
         "n_ordinary": _N_ORDINARY,

@@ -73,6 +73,7 @@ class CodedBatch:
 
     run: Run
     pairs: tuple[tuple[Comment, CodedComment], ...]
+    """As the output shows them: redacted where it is."""
     problems_file: Path | None
     """Where problems were written, if there are any and the output itself has no place for them."""
     safeguarding_file: Path | None = None
@@ -116,7 +117,7 @@ def code_batch(request: CodeRequest, *, start: StartProgress) -> CodedBatch:
         jobs=request.jobs,
     )
     run = replace(coded.run, protection=protection, seconds=time.monotonic() - began)
-    return CodedBatch(run, coded.pairs, *_write(request.out, shown, run))
+    return CodedBatch(run, shown, *_write(request.out, shown, run))
 
 
 def code_inputs(request: CodeRequest, *, start: StartProgress) -> CodedReading:

@@ -13,6 +13,7 @@ PAGE: Final = Path(__file__).parents[1] / "docs" / "reference" / "measurements.m
 HEAD: Final = """# Measurements
 
 Printed by `make bench-…` on two cores with AVX-512 VNNI; figures of other machines will differ, ratios less. Each run is one run: small differences are chance.
+Each part is from the last run of its own benchmark, which may be older than that of its neighbours.
 """
 PARTS: Final = {
     "real_comments": (

@@ -1,6 +1,6 @@
 """What a model folder gives away, what it refuses, what a killed training leaves: `make bench-model-safety`.
 
-Planted strings: 200 in the training texts of a model, none of them in any byte of it. Damage: 500 bit flips and 50 swapped
+Planted strings: 200 in the training texts of two models, one with adapters and one fine-tuned in full, none of them in any byte. Damage: 500 bit flips and 50 swapped
 files, none loads. Kills: training into place and publishing, killed at 30 random moments, leave folder and registry as they were.
 """
 
@@ -39,11 +39,11 @@ def write_decisions(path: Path, n: int, canaries: list[str]) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def train(decisions: Path, out: Path, seed: int = 0) -> list[str]:
+def train(decisions: Path, out: Path, seed: int = 0, *, kind: str = "--adapters") -> list[str]:
     """Return the command that trains."""
     return [
         str(THEMES), "train", "--decisions", str(decisions), "--codebook", str(CODEBOOK), "--out", str(out),
-        "--folds", "2", "--splits", "needed", "--seed", str(seed),
+        "--folds", "2", "--splits", "needed", "--seed", str(seed), kind,
     ]  # fmt: skip
 
 
@@ -135,11 +135,13 @@ def main() -> None:
         began = time.perf_counter()
         subprocess.run(train(work / "planted.jsonl", work / "planted"), check=True, capture_output=True)
         took = time.perf_counter() - began
-        flipped, swapped = loaded_after_damage(work / "planted", STARTER, work, rng)
+        subprocess.run(train(work / "planted.jsonl", work / "full", kind="--full"), check=True, capture_output=True)
+        flipped, swapped = loaded_after_damage(work / "full", STARTER, work, rng)
+        models = [work / "planted", work / "full"]
         figures: dict[str, float | str] = {
             "planted": N_CANARIES,
-            "traces": traces(work / "planted", canaries),
-            "artefact_mb": round(sum(p.stat().st_size for p in (work / "planted").iterdir()) / 1e6, 2),
+            "traces": sum(traces(model, canaries) for model in models),
+            "artefact_mb": max(round(sum(p.stat().st_size for p in model.iterdir()) / 1e6, 2) for model in models),
             "bit_flips_loaded": flipped,
             "swapped_files_loaded": swapped,
             "training_600_s": round(took, 1),

@@ -23,7 +23,7 @@ from models.calibration import Calibration
 from models.codebook import codebook_from_document, codebook_to_document
 from models.lexical import N_BUCKETS
 from models.vocabulary import Codebook, ModelId, ThemesError
-from models.weights import CHANGE_GROUP, Change
+from models.weight_changes import CHANGE_GROUP, Change
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"

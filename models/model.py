@@ -9,7 +9,8 @@ from models.classifier import Classifier
 from models.encoder import Encoder
 from models.tokens import WordPieces
 from models.vocabulary import ThemesError
-from models.weights import merge_updates, read_base
+from models.weight_changes import merge_updates
+from models.weights import read_base
 
 STARTER_ID: Final = "starter"
 

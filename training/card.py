@@ -57,8 +57,8 @@ def make_card(facts: Mapping[str, Any], codebook: Codebook) -> str:
 
 
 def _trained_part(settings: Mapping[str, Any]) -> str:
-    if settings.get("whole"):
-        return "itself trained (what that added is kept in four bits a number)"
+    if settings["full"]:
+        return "fine-tuned in full (what that added is kept in four bits a number)"
     return f"with low-rank adapters (rank {settings['rank']})"
 
 

@@ -4,33 +4,40 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.artefact import Float16, Float32
 from models.tokens import MAX_WINDOW_TOKENS, IntArray
-from models.weights import Base, Change
-from training.updates import LowRank, Updates, Whole
+from models.weight_changes import CHANGE_GROUP, Change, pack_change
+from models.weights import Base, EncoderWeightsError
 
 EPOCHS: Final = 6
-WHOLE_EPOCHS: Final = 4
+FULL_EPOCHS: Final = 4
 MIN_STEPS: Final = 240
 """Small data are read more often, until so many updates are made, or `MAX_EPOCHS`."""
 MAX_EPOCHS: Final = 40
 _SORTED_BATCHES: Final = 16
+SCALE: Final = 2
+"""What the product of an adapter's two matrices is multiplied by."""
+MIN_PIECE_COMMENTS: Final = 3
+"""In full fine-tuning, a word piece in fewer comments keeps its input vector, and leaves no trace in it."""
+MAX_FULL: Final = 12_000_000
+"""An encoder with more numbers than this in its matrices gets adapters if nothing is said: half a byte each would make the model folder too large."""
+_INPUTS: Final = "embeddings.word_embeddings.weight"
 
 
 @dataclass(frozen=True, slots=True)
 class FitSettings:
-    """Everything that shapes a fit. Chosen on held-out registers of the starter corpus; see docs/adr/0004."""
+    """Everything that shapes a fit. How it was chosen: docs/adr/0004 and 0007."""
 
     epochs: int | None = None
-    """Times that many data are read; `EPOCHS` and `WHOLE_EPOCHS` say if not given."""
-    whole: bool | None = None
-    """Train the encoder's own weights instead of low-rank adapters; `training.train` says if not given."""
-    whole_rate: float = 1e-4
+    """Times that many data are read; `n_epochs` if not given."""
+    full: bool | None = None
+    """Full fine-tuning of the encoder's matrices instead of low-rank adapters; `training.train` says if not given."""
+    full_rate: float = 1e-4
     rank: int = 16
     adapter_rate: float = 1e-3
     head_rate: float = 5e-3
@@ -45,6 +52,11 @@ class FitSettings:
     """Held-out parts for calibration; `training.splits.find_n_folds` says if not given."""
     seed: int = 0
     n_threads: int = 2
+
+    @property
+    def n_epochs(self) -> int:
+        """Return `epochs`, or what is usual for the kind of fit."""
+        return self.epochs or (FULL_EPOCHS if self.full else EPOCHS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +111,11 @@ def fit(
 
     Notes
     -----
-    Hu et al. 2021 (LoRA) on every linear layer, alpha = 2 rank, or, with `settings.whole`, the linear layers' own weights and the input
+    Hu et al. 2021 (LoRA) on every linear layer, alpha = 2 rank, or, with `settings.full`, the linear layers' own weights and the input
     vectors of word pieces. Binary cross-entropy over all known cells, AdamW with linear warm-up and decay. Dropping word pieces replaces the encoder's own dropout: it costs nothing and keeps
     attention on its fast path. Same seed and thread count, same bytes.
     """
-    import torch  # noqa: PLC0415 -- a heavy library, in this module only
+    import torch  # noqa: PLC0415 -- a heavy library
     from transformers import AutoModel  # noqa: PLC0415
 
     torch.set_num_threads(settings.n_threads)
@@ -129,10 +141,9 @@ def fit(
     head.bias.data = torch.tensor(np.log(rate / (1 - rate)), dtype=torch.float32)
     groups = [*updated.groups, {"params": list(head.parameters()), "lr": settings.head_rate}]
     trained = [p for group in groups for p in group["params"]]
-    optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=bool(settings.whole))
+    optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=bool(settings.full))
     per_epoch = math.ceil(n / settings.batch_size)
-    wanted = settings.epochs or (WHOLE_EPOCHS if settings.whole else EPOCHS)
-    epochs = min(MAX_EPOCHS, max(wanted, math.ceil(MIN_STEPS / per_epoch)))
+    epochs = min(MAX_EPOCHS, max(settings.n_epochs, math.ceil(MIN_STEPS / per_epoch)))
     total = epochs * per_epoch
     warm = max(1, round(settings.warm_up * total))
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -164,11 +175,140 @@ def fit(
     return Fitted(updated.adapters(), weight, bias, updated.changes())
 
 
-def _updates(encoder: Any, base: Base, mask_id: int, windows: Sequence[IntArray], settings: FitSettings) -> Updates:
-    if not settings.whole:
-        return LowRank(encoder, rank=settings.rank, rate=settings.adapter_rate)
+def check_full(base: Base) -> None:
+    """Raise EncoderWeightsError unless full fine-tuning knows this kind of encoder."""
+    kind, dim = base.config.get("model_type"), int(base.config["hidden_size"])
+    if kind != "bert" or dim % CHANGE_GROUP:
+        raise EncoderWeightsError(
+            f"the encoder {base.name} (type {kind}, {dim} columns) cannot be fine-tuned in full.",
+            allowed=f"BERT-family encoders whose columns are a multiple of {CHANGE_GROUP}.",
+            next_step="train with --adapters.",
+        )
+
+
+def prefers_full(base: Base) -> bool:
+    """Return whether full fine-tuning suits an encoder and leaves a small model folder."""
+    try:
+        check_full(base)
+    except EncoderWeightsError:
+        return False
+    matrices = (t for name, t in base.tensors.items() if name.startswith("encoder.") and t.ndim == 2)  # noqa: PLR2004
+    return sum(t.size for t in matrices) <= MAX_FULL
+
+
+def _updates(encoder: Any, base: Base, mask_id: int, windows: Sequence[IntArray], settings: FitSettings) -> "_Updates":
+    if not settings.full:
+        return _LowRank(encoder, rank=settings.rank, rate=settings.adapter_rate)
     decay = settings.weight_decay
-    return Whole(encoder, base, windows, mask_id=mask_id, rate=settings.whole_rate, weight_decay=decay)
+    return _Full(encoder, base, windows, mask_id=mask_id, rate=settings.full_rate, weight_decay=decay)
+
+
+class _Updates(Protocol):
+    """The part of an encoder that is trained."""
+
+    groups: list[dict[str, Any]]
+    """Parameters and rates, as torch's optimisers take them."""
+
+    def places(self, ids: NDArray[np.int64]) -> Any:
+        """Return a tensor of the places of word pieces in the encoder's input table, same shape."""
+        ...
+
+    def adapters(self) -> dict[str, tuple[Float16, Float16]]:
+        """Return each module's A and B, the scale within B."""
+        ...
+
+    def changes(self) -> dict[str, Change]:
+        """Return what was added to each tensor."""
+        ...
+
+
+class _LowRank:
+    """Adapters of rank `rank` in every linear layer."""
+
+    def __init__(self, encoder: Any, *, rank: int, rate: float) -> None:
+        from peft import LoraConfig, get_peft_model  # noqa: PLC0415
+
+        config = LoraConfig(
+            r=rank,
+            lora_alpha=SCALE * rank,
+            target_modules="all-linear",
+            exclude_modules=r".*pooler.*",
+            bias="none",
+        )
+        self._model = get_peft_model(encoder, config)
+        self.groups = [{"params": [p for p in self._model.parameters() if p.requires_grad], "lr": rate}]
+
+    def places(self, ids: NDArray[np.int64]) -> Any:
+        import torch  # noqa: PLC0415
+
+        return torch.from_numpy(ids)
+
+    def adapters(self) -> dict[str, tuple[Float16, Float16]]:
+        found: dict[str, tuple[Float16, Float16]] = {}
+        for name, module in self._model.get_base_model().named_modules():
+            if hasattr(module, "lora_A") and "default" in module.lora_A:
+                a = module.lora_A["default"].weight.detach().numpy()
+                b = module.lora_B["default"].weight.detach().numpy() * SCALE
+                found[name] = (a.astype(np.float16), b.astype(np.float16))
+        return found
+
+    def changes(self) -> dict[str, Change]:
+        return {}
+
+
+class _Full:
+    """The matrices of every linear layer, and the input vectors of the word pieces that occur.
+
+    The input table shrinks to those pieces while it is trained: the rest would only cost time.
+    """
+
+    def __init__(
+        self, encoder: Any, base: Base, windows: Sequence[IntArray], *, mask_id: int, rate: float, weight_decay: float
+    ) -> None:
+        import torch  # noqa: PLC0415
+
+        self._base = base
+        times = np.zeros(len(base.tensors[_INPUTS]), np.int64)
+        for window in windows:
+            times[np.unique(window)] += 1
+        times[mask_id] = max(len(windows), times[mask_id])
+        times[0] = max(1, times[0])  # what short windows are padded with
+        self._pieces = np.flatnonzero(times).astype(np.int32)
+        self._place = np.searchsorted(self._pieces, np.arange(len(times)))
+        self._often = times[self._pieces] >= MIN_PIECE_COMMENTS
+        rows = torch.from_numpy(base.tensors[_INPUTS][self._pieces])
+        table = torch.nn.Embedding.from_pretrained(rows, freeze=False)
+        often = torch.from_numpy(self._often[:, None].astype(np.float32))
+        table.weight.register_hook(lambda gradient: gradient * often)
+        encoder.requires_grad_(False)
+        encoder.set_input_embeddings(table)
+        self._inputs = table.weight
+        self._matrices = {
+            f"{name}.weight": module.weight.requires_grad_(True)
+            for name, module in encoder.named_modules()
+            if isinstance(module, torch.nn.Linear) and "pooler" not in name
+        }
+        self.groups = [
+            {"params": list(self._matrices.values()), "lr": rate, "weight_decay": weight_decay},
+            {"params": [self._inputs], "lr": rate, "weight_decay": 0.0},
+        ]
+
+    def places(self, ids: NDArray[np.int64]) -> Any:
+        import torch  # noqa: PLC0415
+
+        return torch.from_numpy(self._place[ids])
+
+    def adapters(self) -> dict[str, tuple[Float16, Float16]]:
+        return {}
+
+    def changes(self) -> dict[str, Change]:
+        found: dict[str, Change] = {}
+        for name, weight in self._matrices.items():
+            change = weight.detach().numpy() - self._base.tensors[name]
+            found[name] = pack_change(change, np.arange(len(change), dtype=np.int32))
+        rows = self._pieces[self._often]
+        change = self._inputs.detach().numpy()[self._often] - self._base.tensors[_INPUTS][rows]
+        return {**found, _INPUTS: pack_change(change, rows)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from models.encoder import Encoder
 from models.text import make_segments
 from models.tokens import Window, WordPieces, tokens_of_segments
 from models.vocabulary import Codebook, DecidedComment, Segment
-from models.weights import Base, merge_updates
+from models.weight_changes import merge_updates
+from models.weights import Base
 from training.evaluation import metrics
 from training.finetune import FitSettings, Fitted, Step, fit
 from training.lexical_fit import fit_lexical

@@ -18,11 +18,12 @@ from models.lexical import N_BUCKETS
 from models.model import Backend, build_classifier
 from models.tokens import WordPieces
 from models.vocabulary import Codebook, DecidedComment, ModelId, ThemesError
-from models.weights import DEFAULT_BASE, Base, merge_updates, read_base
+from models.weight_changes import merge_updates
+from models.weights import DEFAULT_BASE, Base, read_base
 from training.card import make_card
 from training.decisions import DecisionsError
 from training.evaluation import bootstrap_intervals, coder_agreement, confusable_pairs, metrics, theme_rates
-from training.finetune import FitSettings, Fitted, Step
+from training.finetune import FitSettings, Fitted, Step, check_full, prefers_full
 from training.held_out import (
     FEW_COMMENTS,
     Data,
@@ -39,15 +40,9 @@ from training.lexical_fit import Lexical, fit_lexical, in_eight_bits
 from training.quick_encoder import fit_smoothing
 from training.splits import MANY_COMMENTS, N_FOLDS, find_n_folds, make_folds
 from training.suspects import Suspect, find_suspects
-from training.updates import n_trained_whole
 
 JOINED_IF_FEW: Final = 0.3
 """`FitSettings.joined` for up to `FEW_COMMENTS` comments, if it is not given; with more, real comments are read as they are."""
-ONLY_WHOLE: Final = ("whole", "whole_rate")
-ONLY_LOW_RANK: Final = ("rank", "adapter_rate")
-"""Settings that a fit of the other kind did not use, and its card does not name."""
-MAX_WHOLE: Final = 12_000_000
-"""An encoder with more numbers than this in its linear layers gets adapters: half a byte each would make the model folder too large."""
 SMOOTHING_TEXTS: Final = 300
 MARGIN_TEXTS: Final = 1_500
 MARGIN_QUANTILE: Final = 0.90
@@ -197,8 +192,11 @@ def train(
         settings = replace(settings, joined=JOINED_IF_FEW if len(decided) <= FEW_COMMENTS else 0.0)
     work = report = _Work(report)
     base = read_base(encoder)
-    if settings.whole is None:
-        settings = replace(settings, whole=len(decided) >= MANY_COMMENTS and n_trained_whole(base) <= MAX_WHOLE)
+    if settings.full:
+        check_full(base)
+    elif settings.full is None:
+        settings = replace(settings, full=len(decided) >= MANY_COMMENTS and prefers_full(base))
+    settings = replace(settings, epochs=settings.n_epochs)
     pieces = WordPieces(base.tokenizer_json)
     data = make_data(decided, codebook, pieces)
     if not data.truth.any():
@@ -331,9 +329,7 @@ def _facts(
         ),
         "confusable": confusable_pairs(themes, honest.predicted, truth),
         "lexical_weight": weight,
-        "settings": {
-            k: v for k, v in asdict(settings).items() if k not in (ONLY_LOW_RANK if settings.whole else ONLY_WHOLE)
-        },
+        "settings": asdict(settings),
         "limits": list(about.limits),
         "rebuild": about.rebuild,
     }

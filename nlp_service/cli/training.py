@@ -60,12 +60,12 @@ ALL_SPLITS_UP_TO: Final = 1_000
 @click.option(
     "--epochs",
     type=click.IntRange(1, 40),
-    help="Readings of the decisions, if they are many.  [default: 4 where the encoder is trained, 6 for adapters]",
+    help="Readings of the decisions, if they are many.  [default: 4 in full fine-tuning, 6 for adapters]",
 )
 @click.option(
-    "--whole/--adapters",
+    "--full/--adapters",
     default=None,
-    help="Train the encoder's own weights, or small adapters in it.  [default: its own from 2,000 comments on]",
+    help="Full fine-tuning of the encoder, or low-rank adapters in it.  [default: full from 2,000 comments on, if the encoder is small]",
 )
 @click.option(
     "--joined",
@@ -95,7 +95,7 @@ def train(
     splits: str | None,
     aim: str,
     epochs: int | None,
-    whole: bool | None,
+    full: bool | None,
     joined: float | None,
     fallback: bool,
 ) -> None:
@@ -135,7 +135,7 @@ def train(
         decided,
         book,
         out,
-        settings=FitSettings(seed=seed, n_folds=folds, n_threads=threads, epochs=epochs, whole=whole, joined=joined),
+        settings=FitSettings(seed=seed, n_folds=folds, n_threads=threads, epochs=epochs, full=full, joined=joined),
         about=about,
         gold=kept_out,
         aim=thresholds_for,

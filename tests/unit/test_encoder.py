@@ -8,7 +8,8 @@ import pytest
 
 from models.encoder_openvino import OpenVinoEncoder
 from models.tokens import WordPieces
-from models.weights import DEFAULT_BASE, Base, EncoderWeightsError, merge_updates, read_base
+from models.weight_changes import merge_updates
+from models.weights import DEFAULT_BASE, Base, EncoderWeightsError, read_base
 
 TEXTS = ["Lights out", "Dealers by the lifts every night, nobody comes.", "", "😀 noise", "word " * 400, "More police"]
 

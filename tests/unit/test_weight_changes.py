@@ -10,10 +10,11 @@ from models.artefact import ArtefactError, read_artefact, write_artefact
 from models.lexical import N_BUCKETS
 from models.model import build_classifier
 from models.tokens import WordPieces
-from models.weights import CHANGE_GROUP, Base, Change, EncoderWeightsError, merge_updates, pack_change
+from models.weight_changes import CHANGE_GROUP, Change, merge_updates, pack_change
+from models.weights import Base, EncoderWeightsError
 from tests.conftest import make_artefact
+from training.finetune import MIN_PIECE_COMMENTS, FitSettings, check_full, fit, prefers_full
 from training.lexical_fit import in_eight_bits
-from training.updates import MIN_PIECE_COMMENTS
 
 QUERY = "encoder.layer.0.attention.self.query.weight"
 INPUTS = "embeddings.word_embeddings.weight"
@@ -95,8 +96,6 @@ def test_eight_bits_keep_lexical_weights_to_half_a_step() -> None:
 
 @pytest.mark.slow
 def test_training_the_encoder_itself_gives_the_same_twice_and_spares_rare_pieces(base: Base) -> None:
-    from training.finetune import FitSettings, fit
-
     pieces = WordPieces(base.tokenizer_json)
     texts = [f"noise at night, again and again {i % 3}" for i in range(20)] + [
         "zebras were stolen",
@@ -104,7 +103,7 @@ def test_training_the_encoder_itself_gives_the_same_twice_and_spares_rare_pieces
     ]
     windows = [w[0].ids for w in pieces.windows(texts)]
     truth = np.array([[i < 20, i >= 20] for i in range(len(texts))])
-    settings = FitSettings(whole=True, epochs=2, n_threads=1, joined=0.0)
+    settings = FitSettings(full=True, epochs=2, n_threads=1, joined=0.0)
     first, second = (fit(base, pieces.mask_id, windows, truth, settings) for _ in range(2))
     assert not first.adapters
     assert set(first.changes) >= {QUERY, INPUTS}
@@ -116,3 +115,17 @@ def test_training_the_encoder_itself_gives_the_same_twice_and_spares_rare_pieces
     assert not rows & set(np.flatnonzero((times > 0) & (times < MIN_PIECE_COMMENTS)).tolist())
     merged = merge_updates(base, first.adapters, first.changes)
     assert np.abs(merged[QUERY] - base.tensors[QUERY]).max() > 0
+
+
+@pytest.mark.parametrize("config", [{"model_type": "mpnet"}, {"hidden_size": 100}])
+def test_full_fine_tuning_refuses_an_encoder_that_it_does_not_know(base: Base, config: dict[str, object]) -> None:
+    other = replace(base, config={**base.config, **config})
+    assert prefers_full(base)
+    assert not prefers_full(other)
+    with pytest.raises(EncoderWeightsError, match="cannot be fine-tuned in full"):
+        check_full(other)
+
+
+def test_a_large_encoder_gets_adapters_if_nothing_is_said(base: Base) -> None:
+    wide = np.zeros((4000, 4000), np.float32)
+    assert not prefers_full(replace(base, tensors={**base.tensors, "encoder.layer.6.more.weight": wide}))

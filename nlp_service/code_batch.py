@@ -73,7 +73,9 @@ class CodedBatch:
 
     run: Run
     pairs: tuple[tuple[Comment, CodedComment], ...]
-    """As the output shows them: redacted where it is."""
+    """Comments as they were written."""
+    shown: tuple[tuple[Comment, CodedComment], ...]
+    """The same as the output shows them: redacted where it is."""
     problems_file: Path | None
     """Where problems were written, if there are any and the output itself has no place for them."""
     safeguarding_file: Path | None = None
@@ -117,7 +119,7 @@ def code_batch(request: CodeRequest, *, start: StartProgress) -> CodedBatch:
         jobs=request.jobs,
     )
     run = replace(coded.run, protection=protection, seconds=time.monotonic() - began)
-    return CodedBatch(run, shown, *_write(request.out, shown, run))
+    return CodedBatch(run, coded.pairs, shown, *_write(request.out, shown, run))
 
 
 def code_inputs(request: CodeRequest, *, start: StartProgress) -> CodedReading:

@@ -61,7 +61,7 @@ def _telling(batch: CodedBatch) -> list[tuple[Comment, CodedComment]]:
     seen: set[ThemeId] = set()
     low, high = _SHOWN_CHARS
     codebook = batch.run.codebook
-    for comment, coded in batch.pairs:
+    for comment, coded in batch.shown:
         themes = [codebook.get_theme(t) for t in coded.themes]
         apart = len({s for c in coded.codings for s in c.evidence}) == sum(len(c.evidence) for c in coded.codings)
         fits = low <= len(comment.text) <= high and _MIN_THEMES <= len(themes) <= _MAX_THEMES

@@ -92,6 +92,10 @@ PARTS: Final = {
         "Killed workers",
         "`make bench-kills`: workers killed at random moments; every finished batch compared, byte for byte, with `themes code`.",
     ),
+    "disk_full": (
+        "A disk that is full",
+        "`make bench-disk-full`: the database's disk filled up at random moments while a worker codes; whether the service says so, and whether all goes on once there is room.",
+    ),
     "report": (
         "The report",
         "`make bench-report`: made answers and codings of so many respondents, in to all four forms out; quotes and hidden cells read back.",

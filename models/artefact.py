@@ -9,7 +9,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from models.lexical import N_BUCKETS
 from models.vocabulary import Codebook, ModelId, ThemesError
 from models.weight_changes import CHANGE_GROUP, Change
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MANIFEST: Final = "manifest.json"
 REQUIRED: Final = ("calibration.json", "card.json", "card.md", "codebook.json", "tagger.safetensors")
 MAX_FILE_BYTES: Final = 50_000_000
@@ -49,25 +49,24 @@ class Tagger:
     """The arrays of a trained classifier, K themes in the codebook's order of codable themes.
 
     `adapters` by module: A (rank, in), B (out, rank), float16. `head` (K, dim) and `head_bias` (K,) float32.
-    `lexical` (N_BUCKETS, K) float16, or int8 in units of `lexical_step` (K,) float32, with `idf` (N_BUCKETS,) float32;
-    all empty where no lexical part was fitted. `smoothing` by `{layer}.{place}`: float32, one for each input column.
-    `changes` by the encoder's tensor, where the encoder itself was trained instead of adapters.
+    `lexical` (N_BUCKETS, K) int8 in units of `lexical_step` (K,) float32, with `idf` (N_BUCKETS,) float32; without rows where
+    no lexical part was fitted. `smoothing` by `{layer}.{place}`: float32, one for each input column. `changes` by the
+    encoder's tensor, where the encoder was fine-tuned in full instead of given adapters.
     """
 
     adapters: Mapping[str, tuple[Float16, Float16]]
     head: Float32
     head_bias: Float32
-    lexical: Float16 | Int8
+    lexical: Int8
+    lexical_step: Float32
     idf: Float32
     smoothing: Mapping[str, Float32]
-    changes: Mapping[str, Change] = field(default_factory=dict)
-    lexical_step: Float32 | None = None
+    changes: Mapping[str, Change]
 
     @property
     def lexical_weights(self) -> Float32:
-        """Return the lexical weights themselves, shape (N_BUCKETS, K) or empty."""
-        wide = self.lexical.astype(np.float32)
-        return wide if self.lexical_step is None else wide * self.lexical_step
+        """Return the lexical weights themselves, shape (N_BUCKETS, K) or without rows."""
+        return np.asarray(self.lexical * self.lexical_step, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,14 +156,12 @@ def write_artefact(folder: Path, artefact: Artefact) -> ModelId:
     """Write a model folder beside its place and move it there whole, replacing an older one; return its id."""
     t = artefact.tagger
     arrays: dict[str, NDArray[Any]] = {
-        "head": t.head, "head_bias": t.head_bias, "lexical": t.lexical, "idf": t.idf,
+        "head": t.head, "head_bias": t.head_bias, "lexical": t.lexical, "lexical_step": t.lexical_step, "idf": t.idf,
     }  # fmt: skip
     for module, (a, b) in t.adapters.items():
         arrays[f"adapter.a:{module}"], arrays[f"adapter.b:{module}"] = a, b
     for tensor, change in t.changes.items():
         arrays |= {f"change.{part}:{tensor}": getattr(change, part) for part in _CHANGE}
-    if t.lexical_step is not None:
-        arrays["lexical_step"] = t.lexical_step
     for key, divisor in t.smoothing.items():
         arrays[f"smoothing:{key}"] = divisor
     files: dict[str, bytes] = {
@@ -205,14 +202,14 @@ def write_artefact(folder: Path, artefact: Artefact) -> ModelId:
 
 
 def _tagger(arrays: Mapping[str, NDArray[Any]], n_themes: int) -> Tagger:
-    head, bias, lexical, idf = (arrays[k] for k in ("head", "head_bias", "lexical", "idf"))
+    names = ("head", "head_bias", "lexical", "lexical_step", "idf")
+    head, bias, lexical, step, idf = (arrays[k] for k in names)
     buckets = N_BUCKETS if lexical.size else 0
     if head.ndim != 2 or head.shape[0] != n_themes or bias.shape != (n_themes,):  # noqa: PLR2004
         raise ValueError("the head does not have a row for each theme")
     if idf.shape != (buckets,) or (buckets and lexical.shape != (buckets, n_themes)):
         raise ValueError("the lexical weights do not have a column for each theme")
-    step = arrays.get("lexical_step")
-    if (lexical.dtype == np.int8) != (step is not None) or (step is not None and step.shape != (n_themes,)):
+    if lexical.dtype != np.int8 or step.shape != (n_themes,):
         raise ValueError("the lexical weights do not have a step for each theme")
     if not all(np.isfinite(a).all() for a in arrays.values()):
         raise ValueError("an array holds a number that is not finite")
@@ -226,10 +223,10 @@ def _tagger(arrays: Mapping[str, NDArray[Any]], n_themes: int) -> Tagger:
         head.astype(np.float32),
         bias.astype(np.float32),
         lexical,
+        step.astype(np.float32),
         idf.astype(np.float32),
         smoothing,
         changes,
-        step.astype(np.float32) if step is not None else None,
     )
 
 

@@ -77,12 +77,7 @@ class TextClassifier:
         """
         self._check_versions(model, codebook)
         with self._count:
-            if self._n_inside > self._max_waiting:
-                raise BusyError(
-                    f"{self._n_inside} callers are being served or waiting.",
-                    allowed=f"{self._max_waiting} waiting.",
-                    next_step="try again in a second.",
-                )
+            self.check_room()
             self._n_inside += 1
         try:
             codings = self._coded(_Call(texts))
@@ -93,6 +88,15 @@ class TextClassifier:
             attach_coding(self._classifier.artefact, Comment(CommentId(str(i)), text), coding)
             for i, (text, coding) in enumerate(zip(texts, codings, strict=True))
         ]
+
+    def check_room(self) -> None:
+        """Raise BusyError if a caller who came now would be turned away."""
+        if self._n_inside > self._max_waiting:
+            raise BusyError(
+                f"{self._n_inside} callers are being served or waiting.",
+                allowed=f"{self._max_waiting} waiting.",
+                next_step="try again in a second.",
+            )
 
     def _coded(self, call: _Call) -> list[TextCoding]:
         self._waiting.append(call)

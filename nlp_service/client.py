@@ -95,6 +95,8 @@ class BatchStatus:
     model: str
     codebook: str
     error: str | None
+    waits_for: str | None = None
+    """What must come before the batch gets on: `worker`, `room` on the database's disk, or nothing that is known of."""
 
     @property
     def is_over(self) -> bool:
@@ -371,6 +373,7 @@ def _status(body: Mapping[str, Any]) -> BatchStatus:
         run["model"],
         run["codebook"],
         run["error"],
+        run.get("waits_for"),
     )
 
 

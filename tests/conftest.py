@@ -14,6 +14,7 @@ from models.lexical import N_BUCKETS
 from models.vocabulary import Codebook, Theme, ThemeId
 from models.weights import DEFAULT_BASE, Base, read_base
 from tests.postgresql import Server
+from training.lexical_fit import in_eight_bits
 
 settings.register_profile("untimed", deadline=None)  # tests do not time things
 settings.load_profile("untimed")
@@ -38,12 +39,17 @@ def make_artefact(base: Base, codebook: Codebook = THREE, *, margin: float = 0.2
     """Return an artefact whose head points at the codebook's own labels: weak, but real and reproducible."""
     rng = np.random.default_rng(seed)
     k, dim = len(codebook.codable), int(base.config["hidden_size"])
+    adapters = {"encoder.layer.0.attention.self.query": _adapter(rng, dim)}
+    head, bias = rng.normal(0, 0.5, (k, dim)), rng.normal(0, 0.1, k)
+    lexical, step = in_eight_bits(rng.normal(0, 0.5, (N_BUCKETS, k)).astype(np.float32))
     tagger = Tagger(
-        {"encoder.layer.0.attention.self.query": _adapter(rng, dim)},
-        rng.normal(0, 0.5, (k, dim)).astype(np.float32),
-        rng.normal(0, 0.1, k).astype(np.float32),
-        rng.normal(0, 0.5, (N_BUCKETS, k)).astype(np.float16),
+        adapters,
+        head.astype(np.float32),
+        bias.astype(np.float32),
+        lexical,
+        step,
         np.ones(N_BUCKETS, np.float32),
+        {},
         {},
     )
     half = np.full(k, 0.5)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import yaml
 
-from models.artefact import Artefact, Float16, Float32, Int8, Tagger, write_artefact
+from models.artefact import Artefact, Tagger, write_artefact
 from models.calibration import BEST_F1, Aim, Calibration, fit_calibration
 from models.lexical import N_BUCKETS
 from models.model import Backend, build_classifier
@@ -252,21 +252,18 @@ def _artefact(
     smoothing = fit_smoothing(
         base, merge_updates(base, fitted.adapters, fitted.changes), [data.windows[i].ids for i in some]
     )
-    weights: Float16 | Int8 = np.zeros((0, n_themes), np.float16)
-    step: Float32 | None = None
+    weights, step = np.zeros((0, n_themes), np.int8), np.zeros(n_themes, np.float32)
     if lexical is not None:
-        weights = (weight * lexical.weights).astype(np.float16)
-        if fitted.changes:  # these need the room
-            weights, step = in_eight_bits(weight * lexical.weights)
+        weights, step = in_eight_bits(weight * lexical.weights)
     tagger = Tagger(
         fitted.adapters,
         fitted.head,
         (fitted.head_bias + (weight * lexical.bias if lexical is not None else 0.0)).astype(np.float32),
         weights,
+        step,
         lexical.idf if lexical is not None else np.zeros(0, np.float32),
         smoothing,
         fitted.changes,
-        step,
     )
     assert tagger.lexical.shape[0] in (0, N_BUCKETS)  # noqa: S101 -- what read_artefact will ask for
     artefact = Artefact(

@@ -18,10 +18,12 @@ from nlp_service.api.permission import RateLimits, gate
 from nlp_service.api.problems import problem, problem_of
 from nlp_service.api.service import Service
 from nlp_service.classify_texts import MAX_TEXT_CHARS, MAX_TEXTS, TextClassifier
-from nlp_service.store.workers import live_workers
+from nlp_service.store.workers import live_workers, take_lease
 
 MAX_BODY_BYTES: Final = 8_000_000
 THREADS: Final = 160
+READY: Final = "ready"
+"""A row that is written to see whether the store can be written to."""
 _SHOWN_ERRORS: Final = 20
 _EXAMPLE: Final[dict[str, Any]] = {
     "texts": ["The street lights on our road have been out since May.", "More police on foot, please."]
@@ -118,7 +120,10 @@ def make_app(service: Service, *, write_log: Callable[[dict[str, str | int | flo
     app.add_middleware(HostCheck, is_local=service.is_local)
     app.add_middleware(RequestLog, metrics=service.metrics, write=write_log)
 
-    @app.post("/v1/classify", summary="Code a few texts", responses=_REFUSALS)
+    async def room() -> None:
+        classifier.check_room()  # who is turned away need not wait for a thread to hear it
+
+    @app.post("/v1/classify", summary="Code a few texts", responses=_REFUSALS, dependencies=[Depends(room)])
     def classify(given: ClassifyRequest) -> ClassifyResponse:
         """Return themes with calibrated probability and evidence for each text, in order."""
         coded = classifier.classify(given.texts, model=given.model, codebook=given.codebook)
@@ -144,7 +149,9 @@ def make_app(service: Service, *, write_log: Callable[[dict[str, str | int | flo
 
     @app.get("/health/ready", summary="Are the model and the store there?")
     def ready() -> Ready:
-        """Return the number of live workers once the model is loaded, if the store answers; else a problem."""
+        """Return the number of live workers once the model is loaded, if the store answers and can be written to; else a problem."""
+        service.database.check_room()
+        take_lease(service.database, READY, READY, seconds=0)
         n_workers = len(live_workers(service.database, silent_s=service.settings.silent_s))
         return Ready(status="ok", n_workers=n_workers)
 
@@ -204,7 +211,7 @@ def _coding(classifier: TextClassifier, coded: CodedComment) -> CodingOut:
     )
 
 
-def _invalid(_request: Request, error: Exception) -> Response:
+async def _invalid(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 -- the handler is registered for it
     found = error.errors()
     fields = [{"at": ".".join(map(str, e["loc"][1:])), "found": e["type"]} for e in found[:_SHOWN_ERRORS]]
@@ -220,7 +227,7 @@ def _invalid(_request: Request, error: Exception) -> Response:
     )
 
 
-def _http(_request: Request, error: Exception) -> Response:
+async def _http(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 -- the handler is registered for it
     codes = {404: "not_found", 405: "method_not_allowed", 400: "not_json"}
     code = codes.get(error.status_code, "refused")
@@ -230,10 +237,10 @@ def _http(_request: Request, error: Exception) -> Response:
     )  # fmt: skip
 
 
-def _refused(_request: Request, error: Exception) -> Response:
+async def _refused(_request: Request, error: Exception) -> Response:
     assert isinstance(error, ThemesError)  # noqa: S101 -- the handler is registered for it
     return problem_of(error)
 
 
-def _bug(_request: Request, error: Exception) -> Response:
+async def _bug(_request: Request, error: Exception) -> Response:
     return problem(500, "bug", f"our fault: {type(error).__name__}.", next_step="report it; no text was kept.")

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -34,6 +34,7 @@ from nlp_service.store.batches import (
 )
 from nlp_service.store.database import StoreGoneError
 from nlp_service.store.values import DEFAULT_CONSULTATION, BatchRecord, RunId, RunRecord, RunState
+from nlp_service.store.workers import Hindrance, hindrance
 from nlp_service.submit_batch import Submission, code_again, submit_batch
 
 PAGE: Final = 200
@@ -64,6 +65,9 @@ class RunOut(BaseModel):
     model: str
     codebook: str
     error: str | None = Field(description="Why the run failed: an error code.")
+    waits_for: Hindrance | None = Field(
+        default=None, description="What must come before the run gets on: a worker, or room on the database's disk."
+    )
 
 
 class BatchOut(BaseModel):
@@ -196,15 +200,17 @@ def batches(
     where = caller.narrowed(consultation)
     earlier = before.astimezone() if before is not None else None
     found = list_batches(service.database, consultation=where, limit=limit, before=earlier)
-    return BatchesOut(batches=[batch_out(b) for b in found])
+    hindered = _hindrance(service, found)
+    return BatchesOut(batches=[batch_out(b, hindered) for b in found])
 
 
 @router.get(_BATCH, summary="A batch and its progress")
 def one(batch: str, service: TheService, caller: TheCaller) -> BatchWithRuns:
     """Return a batch with all its runs; `run` is the latest."""
     found = get_batch(service.database, batch, consultation=caller.consultation)
-    runs = [run_out(r) for r in list_runs(service.database, found.id)]
-    return BatchWithRuns(**batch_out(found).model_dump(), runs=runs)
+    hindered = _hindrance(service, [found])
+    runs = [run_out(r, hindered) for r in list_runs(service.database, found.id)]
+    return BatchWithRuns(**batch_out(found, hindered).model_dump(), runs=runs)
 
 
 @router.get(
@@ -222,14 +228,15 @@ async def events(batch: str, service: TheService, caller: TheCaller) -> Streamin
         while True:
             try:
                 found = await run_in_threadpool(get_batch, service.database, batch)
+                hindered = await run_in_threadpool(_hindrance, service, [found])
             except StoreGoneError:
                 await asyncio.sleep(EVENT_SECONDS)
                 continue
             run = found.run
-            now = (run.id, run.state, run.n_done)
+            now = (run.id, run.state, run.n_done, hindered)
             if now != last:
                 last = now
-                fields = {"run": run.id, "state": run.state, "n_done": run.n_done, "n_comments": found.n_comments, "n_problems": run.n_problems}  # fmt: skip
+                fields = {"run": run.id, "state": run.state, "n_done": run.n_done, "n_comments": found.n_comments, "n_problems": run.n_problems, "waits_for": hindered}  # fmt: skip
                 yield f"event: {'end' if run.state.is_final else 'progress'}\ndata: {json.dumps(fields)}\n\n"
             if run.state.is_final:
                 return
@@ -320,8 +327,8 @@ def delete(batch: str, service: TheService, caller: TheCaller) -> Response:
     return Response(status_code=204)
 
 
-def batch_out(batch: BatchRecord) -> BatchOut:
-    """Return a batch as the service shows it."""
+def batch_out(batch: BatchRecord, hindered: Hindrance | None = None) -> BatchOut:
+    """Return a batch as the service shows it; `hindered` is what a run that is not over waits for."""
     return BatchOut(
         id=batch.id,
         consultation=batch.consultation,
@@ -332,14 +339,15 @@ def batch_out(batch: BatchRecord) -> BatchOut:
         n_problems=batch.n_problems,
         n_erased=batch.n_erased,
         notes=list(batch.notes),
-        run=run_out(batch.run),
+        run=run_out(batch.run, hindered),
     )
 
 
-def run_out(run: RunRecord) -> RunOut:
+def run_out(run: RunRecord, hindered: Hindrance | None = None) -> RunOut:
     """Return a run as the service shows it."""
-    names = RunOut.model_fields
-    return RunOut(**{name: getattr(run, name) for name in names})
+    names = set(RunOut.model_fields) - {"waits_for"}
+    waits_for = None if run.state.is_final else hindered
+    return RunOut(**{name: getattr(run, name) for name in names}, waits_for=waits_for)
 
 
 def negotiated(accept: str | None) -> str:
@@ -362,6 +370,12 @@ def negotiated(accept: str | None) -> str:
         allowed=", ".join((JSON_TYPE, *FORMATS)) + ".",
         next_step="name one of them.",
     )
+
+
+def _hindrance(service: Service, found: Sequence[BatchRecord]) -> Hindrance | None:
+    if all(b.run.state.is_final for b in found):
+        return None
+    return hindrance(service.database, silent_s=service.settings.silent_s)
 
 
 def _start(service: Service, run: RunId) -> None:

@@ -73,7 +73,7 @@ def open_service(settings: Settings, classifier: TextClassifier, *, is_local: bo
     )
 
 
-def the_service(request: Request) -> Service:
+async def the_service(request: Request) -> Service:
     """Return the service that a request came to."""
     service: Service = request.app.state.service
     return service

@@ -51,10 +51,9 @@ def serve(host: str, port: int, model: str | None, workers: int, round_folder: P
       themes serve --port 8765
       curl -s localhost:8765/v1/classify -H 'content-type: application/json' -d '{"texts": ["Too dark at night."]}'
     """
-    import uvicorn  # noqa: PLC0415 -- what only a service needs
-
-    from nlp_service.api.app import make_app  # noqa: PLC0415
+    from nlp_service.api.app import make_app  # noqa: PLC0415 -- what only a service needs
     from nlp_service.api.label_studio import PREFIX, mount_label_studio  # noqa: PLC0415
+    from nlp_service.api.listen import listen  # noqa: PLC0415
     from nlp_service.api.middleware import write_log_line  # noqa: PLC0415
     from nlp_service.api.service import open_service  # noqa: PLC0415
     from nlp_service.store.database import open_store  # noqa: PLC0415
@@ -83,7 +82,7 @@ def serve(host: str, port: int, model: str | None, workers: int, round_folder: P
     supervisor = Supervisor(workers)
     supervisor.start()
     try:
-        uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)
+        listen(app, host, port)
     finally:
         supervisor.stop()
         if watch is not None:

@@ -52,6 +52,7 @@ def submit(
 
             def show(now: BatchStatus) -> None:
                 bar.update(now.n_done - bar.n)
+                bar.set_postfix_str(f"waiting for {now.waits_for}" if now.waits_for is not None else "")
 
             done = client.wait(batch.id, progress=show)
         with written_aside(out) as aside:

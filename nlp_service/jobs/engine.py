@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 
 from dbos import DBOS, DBOSClient, DBOSConfig
 from dbos._serialization import Serializer
+from sqlalchemy import create_engine
 
 from nlp_service.jobs.run_coder import RunCoder, patiently
 from nlp_service.store.batches import find_run, open_runs, set_attempt, set_state
@@ -73,8 +74,9 @@ class JobQueue:
     def __init__(self, database: Database) -> None:
         url = jobs_url(database)
         _quiet()
-        DBOS.migrate(url)
         _prepare(database)
+        with said_plainly():
+            DBOS.migrate(url)
         self._client = DBOSClient(system_database_url=url, serializer=JsonSerializer(), retry_connection_errors=False)
 
     def start(self, run: RunId, attempt: int = 0) -> None:
@@ -152,7 +154,7 @@ class Worker:
         global _worker  # noqa: PLW0603 -- DBOS calls plain functions: they find the worker of their process here
         _worker = self
         patiently(self._beat)
-        queue = JobQueue(self._database)
+        queue = patiently(lambda: JobQueue(self._database))
         config: DBOSConfig = {
             "name": APPLICATION,
             "system_database_url": jobs_url(self._database),
@@ -291,13 +293,13 @@ def _quiet() -> None:
 
 
 def _prepare(database: Database) -> None:
-    """Set DBOS's own file to write-ahead logging, so that readers and a writer do not wait for one another."""
+    """Set DBOS's own file to write-ahead logging, so that readers and a writer do not wait for one another; wait for a writer."""
     if database.file is None:
         return
-    import sqlite3  # noqa: PLC0415 -- for this file alone
-
     path = database.file.with_suffix(".jobs.db")
-    with sqlite3.connect(path, timeout=30) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-    connection.close()
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30, "isolation_level": None})
+    with said_plainly(), engine.connect() as connection:
+        for statement in ("PRAGMA journal_mode = WAL", "BEGIN IMMEDIATE", "ROLLBACK"):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
     path.chmod(0o600)

@@ -1,5 +1,6 @@
 """The database behind the store: SQLite in one file, or PostgreSQL by URL; the same statements run on both."""
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from typing import Any, Final
 
 import alembic.command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from filelock import FileLock
 from sqlalchemy import ColumnElement, Connection, Engine, Float, Table, create_engine, event, func, literal_column, text
 from sqlalchemy.dialects import postgresql, sqlite
@@ -21,6 +24,7 @@ from models.vocabulary import ThemesError
 BUSY_MS: Final = 30_000
 """A writer of SQLite waits this long for another."""
 POOL: Final = 16
+MIN_FREE_BYTES: Final = 4_000_000
 _PAGES_KB: Final = 32_000
 _MIGRATION_LOCK: Final = 7_240_115
 
@@ -69,6 +73,20 @@ class Database:
             connection = connection.execution_options(writes=True)
             with connection.begin():
                 yield connection
+
+    @property
+    def is_full(self) -> bool:
+        """Return whether the disk of SQLite's file has hardly any room; PostgreSQL says so only when it is written to."""
+        return self.file is not None and shutil.disk_usage(self.file.parent).free < MIN_FREE_BYTES
+
+    def check_room(self) -> None:
+        """Raise StoreGoneError if the disk of SQLite's file is full: small writes may still find room in pages that are free."""
+        if self.is_full:
+            raise StoreGoneError(
+                f"the disk of the database has less than {MIN_FREE_BYTES // 1_000_000} MB free.",
+                allowed="a database that answers and has room.",
+                next_step="make room; work goes on by itself then.",
+            )
 
     def clock(self) -> ColumnElement[float]:
         """Return the expression for the database's own clock, in seconds since 1970."""
@@ -124,23 +142,38 @@ def open_store(url: str) -> Database:
 
 
 def migrate(database: Database) -> None:
-    """Bring the tables up to date; processes that start together wait for one another."""
+    """Bring the tables up to date; processes that start together wait for one another, and for a writer only if there is need."""
     if database.file is not None:
         database.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with FileLock(database.file.with_name(f"{database.file.name}.migrating")), database.write() as connection:
-            _upgrade(connection)
+    with database.read() as connection:
+        is_current = is_up_to_date(connection)
+    if database.file is not None:
+        if not is_current:
+            with FileLock(database.file.with_name(f"{database.file.name}.migrating")), database.write() as connection:
+                _upgrade(connection)
         database.file.chmod(0o600)
-        return
-    with database.write() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _MIGRATION_LOCK})
-        _upgrade(connection)
+    elif not is_current:
+        with database.write() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _MIGRATION_LOCK})
+            _upgrade(connection)
+
+
+def is_up_to_date(connection: Connection) -> bool:
+    """Return whether the tables are those of this release."""
+    found = MigrationContext.configure(connection).get_current_heads()
+    return set(found) == set(ScriptDirectory.from_config(_migrations()).get_heads())
 
 
 def _upgrade(connection: Connection) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(files("nlp_service.store") / "migrations").replace("%", "%%"))
+    config = _migrations()
     config.attributes["connection"] = connection
     alembic.command.upgrade(config, "head")
+
+
+def _migrations() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(files("nlp_service.store") / "migrations").replace("%", "%%"))
+    return config
 
 
 def _checked(url: str) -> URL:

@@ -1,9 +1,13 @@
 """Which workers are alive, by the database's clock, and the one lease that lets a worker clear up after others."""
 
+from typing import Literal
+
 from sqlalchemy import delete, or_, select, update
 
 from nlp_service.store import tables
 from nlp_service.store.database import Database, insert_new, upsert
+
+Hindrance = Literal["worker", "room"]
 
 
 def beat(database: Database, worker: str, *, service_version: str) -> None:
@@ -25,6 +29,13 @@ def live_workers(database: Database, *, silent_s: float) -> frozenset[str]:
     with database.read() as connection:
         alive = tables.workers.c.beat_at_s >= database.clock() - silent_s
         return frozenset(connection.execute(select(tables.workers.c.id).where(alive)).scalars())
+
+
+def hindrance(database: Database, *, silent_s: float) -> Hindrance | None:
+    """Return why no run gets on now: the disk is full, or no worker is alive; None if nothing is known to be in the way."""
+    if database.is_full:
+        return "room"
+    return None if live_workers(database, silent_s=silent_s) else "worker"
 
 
 def forget_silent(database: Database, *, silent_s: float) -> None:

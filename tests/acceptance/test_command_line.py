@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -160,6 +161,37 @@ def test_the_demo_shows_themes_and_underlined_evidence(tmp_path: Path) -> None:
     assert (tmp_path / "demo-output" / "sample-coded.xlsx").stat().st_size > 10_000
     assert "95% interval" in done.stdout
     assert all((tmp_path / "demo-output" / f"report.{kind}").stat().st_size > 100_000 for kind in ("html", "docx"))
+    assert not differs_from_demo(done.stdout)
+
+
+def differs_from_demo(output: str) -> list[str]:
+    """Return the lines of the README's sample output that the demo does not print; counts may be off by three or a tenth elsewhere."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    sample = readme.split("From its output:\n\n```text\n")[1].split("\n```")[0]
+    printed = [(words(line), numbers(line)) for line in output.splitlines()]
+    return [
+        line
+        for line in sample.splitlines()
+        if line.strip() not in ("", "…")
+        and not any(
+            words(line) == same
+            and len(numbers(line)) == len(found)
+            and all(abs(a - b) <= max(3, b / 10) for a, b in zip(numbers(line), found, strict=True))
+            for same, found in printed
+        )
+    ]
+
+
+def words(line: str) -> list[str]:
+    return re.findall(r"[^\W\d]+", line)
+
+
+def numbers(line: str) -> list[float]:
+    return [float(n) for n in re.findall(r"\d+(?:\.\d+)?", line)]
+
+
+def test_a_sample_that_the_demo_does_not_print_is_noticed() -> None:
+    assert differs_from_demo("Theme  comments  share  unsure")
 
 
 def test_a_bug_prints_no_comment(

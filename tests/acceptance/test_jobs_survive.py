@@ -3,12 +3,15 @@
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 
 from nlp_service.export_codings import export_codings
@@ -24,6 +27,7 @@ THEMES = Path(sys.executable).with_name("themes")
 N = 96
 SILENT_S = 2.0
 PATIENCE_S = 240
+HELD_S = 45  # longer than a writer waits for SQLite before it tries again
 pytestmark = pytest.mark.slow
 Started = Callable[[], "subprocess.Popen[str]"]
 
@@ -83,6 +87,29 @@ def wait_for(database: Database, batch: BatchRecord, n_done: int) -> BatchRecord
     raise TimeoutError(f"{now.run.state} at {now.run.n_done}")
 
 
+def halt(pid: int, database: Database) -> None:
+    """Halt a process between two writes: a halted one that is writing to SQLite holds up all others until it goes on."""
+    while True:
+        os.kill(pid, signal.SIGSTOP)
+        while psutil.Process(pid).status() != psutil.STATUS_STOPPED:
+            time.sleep(0.01)
+        files = [] if database.file is None else [database.file, database.file.with_suffix(".jobs.db")]
+        if not any(is_being_written(f) for f in files):
+            return
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(0.02)
+
+
+def is_being_written(file: Path) -> bool:
+    with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        connection.execute("ROLLBACK")
+        return False
+
+
 def assert_as_if_nothing_happened(database: Database, done: BatchRecord, model: Path, folder: Path) -> None:
     assert (done.run.n_done, done.run.n_problems, done.run.attempt) == (N, 0, 0)
     export_codings(database, done, "jsonl", folder / "service.jsonl")
@@ -110,7 +137,7 @@ def test_a_worker_that_is_halted_and_goes_on_later_changes_nothing(
 ) -> None:
     halted = worker()
     wait_for(database, batch, 1)
-    os.kill(halted.pid, signal.SIGSTOP)
+    halt(halted.pid, database)
     worker()
     before = get_batch(database, batch.id).run.n_done
     wait_for(database, batch, min(N, before + 16))
@@ -120,6 +147,24 @@ def test_a_worker_that_is_halted_and_goes_on_later_changes_nothing(
     time.sleep(1)
     assert get_batch(database, batch.id) == done
     assert_as_if_nothing_happened(database, done, small_model, tmp_path)
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("suffix", [".db", ".jobs.db"])
+def test_a_file_that_another_process_writes_to_for_long_is_waited_for(
+    database: Database, batch: BatchRecord, worker: Started, small_model: Path, tmp_path: Path, suffix: str
+) -> None:
+    assert database.file is not None
+    first = worker()
+    wait_for(database, batch, 1)
+    with closing(sqlite3.connect(database.file.with_suffix(suffix), timeout=PATIENCE_S, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        second = worker()
+        time.sleep(HELD_S)
+        assert get_batch(database, batch.id).run.n_done < N
+        assert (first.poll(), second.poll()) == (None, None)
+        other.execute("ROLLBACK")
+    assert_as_if_nothing_happened(database, wait_for(database, batch, N), small_model, tmp_path)
 
 
 def test_a_worker_that_is_stopped_ends_with_its_chunk_and_another_goes_on(

@@ -59,9 +59,8 @@ def test_a_change_of_another_encoder_is_refused(base: Base, wrong: str) -> None:
 
 def test_a_model_with_changes_codes_alike_before_and_after_it_was_written(base: Base, tmp_path: Path) -> None:
     plain = make_artefact(base)
-    codes, step = in_eight_bits(plain.tagger.lexical.astype(np.float32))
     changes = {QUERY: some_change(base, QUERY, list(range(384))), INPUTS: some_change(base, INPUTS, [2000, 2001])}
-    artefact = replace(plain, tagger=replace(plain.tagger, lexical=codes, lexical_step=step, changes=changes))
+    artefact = replace(plain, tagger=replace(plain.tagger, changes=changes))
     write_artefact(tmp_path / "m", artefact)
     texts = ["Noise every night from the pub", "Somebody took my bike", ""]
     before, after = (build_classifier(a).scores(texts) for a in (artefact, read_artefact(tmp_path / "m")))
@@ -70,18 +69,27 @@ def test_a_model_with_changes_codes_alike_before_and_after_it_was_written(base: 
 
 
 @pytest.mark.parametrize(
-    "broken", ["no step for a theme", "no step at all", "steps of another shape", "codes of another type"]
+    "broken",
+    [
+        "no step for a theme",
+        "no step at all",
+        "steps of another shape",
+        "codes of another type",
+        "lexical weights of another type",
+    ],
 )
 def test_changes_that_do_not_fit_together_are_refused(base: Base, tmp_path: Path, broken: str) -> None:
     plain = make_artefact(base)
-    codes, step = in_eight_bits(plain.tagger.lexical.astype(np.float32))
+    step, lexical = plain.tagger.lexical_step, plain.tagger.lexical
     change = some_change(base, QUERY, [0, 1, 2])
-    given: np.ndarray | None = {"no step for a theme": step[:1], "no step at all": None}.get(broken, step)
+    step = {"no step for a theme": step[:1], "no step at all": step[:0]}.get(broken, step)
+    if broken == "lexical weights of another type":
+        lexical = lexical.astype(np.float16)  # type: ignore[assignment]
     if broken == "steps of another shape":
         change = Change(change.rows, change.codes, change.steps[:2])
     if broken == "codes of another type":
         change = Change(change.rows, change.codes.astype(np.int16), change.steps)  # type: ignore[arg-type]
-    tagger = replace(plain.tagger, lexical=codes, lexical_step=given, changes={QUERY: change})
+    tagger = replace(plain.tagger, lexical=lexical, lexical_step=step, changes={QUERY: change})
     write_artefact(tmp_path / "m", replace(plain, tagger=tagger))
     with pytest.raises(ArtefactError, match="do not fit together"):
         read_artefact(tmp_path / "m")

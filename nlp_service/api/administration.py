@@ -13,7 +13,7 @@ from models.artefact import STARTER, read_artefact
 from models.registry import read_registry, roll_back
 from nlp_service.api.metrics import MEDIA_TYPE
 from nlp_service.api.permission import TheCaller, TheService
-from nlp_service.api.problems import ForbiddenError
+from nlp_service.api.problems import ForbiddenError, OwnKeyError
 from nlp_service.erase_respondent import erase_respondent
 from nlp_service.store.audit import add_entry, read_entries
 from nlp_service.store.batches import n_waiting_comments, open_runs
@@ -121,7 +121,13 @@ def keys(service: TheService, caller: TheCaller) -> KeysOut:
 
 @router.delete("/v1/keys/{key}", summary="Revoke a key")
 def revoke_key(key: str, service: TheService, caller: TheCaller) -> KeyOut:
-    """Revoke a key; it opens nothing from now on."""
+    """Revoke a key; it opens nothing from now on. A key cannot revoke itself, so that nobody is locked out by mistake."""
+    if caller.key is not None and caller.key.id == key:
+        raise OwnKeyError(
+            "the key that asks is the key to be revoked.",
+            allowed="another admin key, or `themes key revoke` where the service runs.",
+            next_step="revoke it with one of them.",
+        )
     if not any(k.id == key and caller.consultation in (None, k.consultation) for k in service.keys.list_keys()):
         raise KeyNotFoundError("there is no key of that id.", allowed="the id of a key.", next_step="list the keys.")
     return _key(service.keys.revoke(key, actor=caller.id))

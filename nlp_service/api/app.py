@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Annotated, Any, Final
 
 import anyio.to_thread
@@ -10,20 +11,24 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import compile_path
 
 from models.vocabulary import CodedComment, ThemesError
 from nlp_service.api import administration, batches
+from nlp_service.api.description import describe
 from nlp_service.api.middleware import BodyLimit, HostCheck, RequestLog
-from nlp_service.api.permission import RateLimits, gate
+from nlp_service.api.permission import ACCESS, RateLimits, gate
 from nlp_service.api.problems import problem, problem_of
 from nlp_service.api.service import Service
 from nlp_service.classify_texts import MAX_TEXT_CHARS, MAX_TEXTS, TextClassifier
 from nlp_service.store.workers import live_workers, take_lease
 
 MAX_BODY_BYTES: Final = 8_000_000
+METHOD_NOT_ALLOWED: Final = 405
 THREADS: Final = 160
 READY: Final = "ready"
 """A row that is written to see whether the store can be written to."""
+_PATTERNS: Final = tuple((method, compile_path(path)[0]) for method, path in ACCESS)
 _SHOWN_ERRORS: Final = 20
 _EXAMPLE: Final[dict[str, Any]] = {
     "texts": ["The street lights on our road have been out since May.", "More police on foot, please."]
@@ -123,7 +128,7 @@ def make_app(service: Service, *, write_log: Callable[[dict[str, str | int | flo
     async def room() -> None:
         classifier.check_room()  # who is turned away need not wait for a thread to hear it
 
-    @app.post("/v1/classify", summary="Code a few texts", responses=_REFUSALS, dependencies=[Depends(room)])
+    @app.post("/v1/classify", summary="Code a few texts", dependencies=[Depends(room)])
     def classify(given: ClassifyRequest) -> ClassifyResponse:
         """Return themes with calibrated probability and evidence for each text, in order."""
         coded = classifier.classify(given.texts, model=given.model, codebook=given.codebook)
@@ -155,10 +160,12 @@ def make_app(service: Service, *, write_log: Callable[[dict[str, str | int | flo
         n_workers = len(live_workers(service.database, silent_s=service.settings.silent_s))
         return Ready(status="ok", n_workers=n_workers)
 
+    description_of_routes = cache(lambda: describe(app))
+
     @app.get("/openapi.json", include_in_schema=False)
     def description() -> JSONResponse:
         """Return the description of all routes."""
-        return JSONResponse(app.openapi())
+        return JSONResponse(description_of_routes())
 
     app.include_router(batches.router)
     app.include_router(administration.router)
@@ -182,18 +189,6 @@ def _is_upload(method: str, path: str) -> bool:
 
 def _most_bytes(service: Service, method: str, path: str) -> int:
     return service.settings.max_batch_bytes if _is_upload(method, path) else MAX_BODY_BYTES
-
-
-_REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"description": text, "content": {"application/problem+json": {}}}
-    for status, text in (
-        (400, "The body is no JSON."),
-        (409, "Another model or codebook is in service."),
-        (413, "The body is too large."),
-        (422, "A field is not as it must be."),
-        (503, "Too many callers; Retry-After says when."),
-    )
-}
 
 
 def _coding(classifier: TextClassifier, coded: CodedComment) -> CodingOut:
@@ -227,14 +222,21 @@ async def _invalid(_request: Request, error: Exception) -> Response:
     )
 
 
-async def _http(_request: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 -- the handler is registered for it
+    headers = dict(error.headers) if error.headers else {}
+    if error.status_code == METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(sorted(_allowed_methods(request.url.path)))
     codes = {404: "not_found", 405: "method_not_allowed", 400: "not_json"}
     code = codes.get(error.status_code, "refused")
-    headers = dict(error.headers) if error.headers else None
     return problem(
-        error.status_code, code, "there is nothing here for that path and method.", next_step="see /openapi.json.", headers=headers
+        error.status_code, code, "there is nothing here for that path and method.", next_step="see /openapi.json.", headers=headers or None
     )  # fmt: skip
+
+
+def _allowed_methods(path: str) -> set[str]:
+    """Return the methods of all routes with a path: the router itself names those of the first alone."""
+    return {method for method, pattern in _PATTERNS if pattern.fullmatch(path)}
 
 
 async def _refused(_request: Request, error: Exception) -> Response:

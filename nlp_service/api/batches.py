@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
@@ -129,20 +130,30 @@ class AgainRequest(BaseModel):
     model: Annotated[str | None, Field(max_length=200, description="A model or codebook of the registry.")] = None
 
 
+def _date_time(text: Any) -> Any:
+    if isinstance(text, str) and not _RFC_3339.fullmatch(text):
+        raise ValueError("no date and time")
+    return text
+
+
+_RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+_Moment = Annotated[datetime | None, BeforeValidator(_date_time), Query(description="Only batches handed in earlier.")]
 _Name = Annotated[str | None, Query(min_length=1, max_length=200)]
+_EXAMPLES: Final = {
+    "text/csv": "id,comment\n1,The lights on our road have been out since May.\n",
+}
+_FORM: Final = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {"file": {"type": "string", "format": "binary"}},
+}
+_BYTES: Final = {"type": "string", "format": "binary"}
 _UPLOAD: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
         "content": {
-            kind: {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {"file": {"type": "string", "format": "binary"}},
-                }
-                if kind == "multipart/form-data"
-                else {"type": "string", "format": "binary"}
-            }
+            kind: {"schema": _FORM if kind == "multipart/form-data" else _BYTES}
+            | ({"example": _EXAMPLES[kind]} if kind in _EXAMPLES else {})
             for kind in MEDIA_TYPES
         },
     }
@@ -193,7 +204,7 @@ def batches(
     service: TheService,
     caller: TheCaller,
     consultation: _Name = None,
-    before: Annotated[datetime | None, Query(description="Only batches handed in earlier.")] = None,
+    before: _Moment = None,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
 ) -> BatchesOut:
     """Return the batches that the caller may see."""
@@ -255,7 +266,7 @@ def codings(
     batch: str,
     service: TheService,
     caller: TheCaller,
-    accept: Annotated[str | None, Header()] = None,
+    accept: Annotated[str | None, Header(include_in_schema=False)] = None,  # OpenAPI has it in the answers
     after: Annotated[int, Query(ge=-1, le=2**31 - 1)] = -1,
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = PAGE,
     with_personal_data: Annotated[bool, Query(description="Texts as they were written, and not redacted.")] = False,

@@ -3,10 +3,11 @@
 import json
 from typing import Any, Final
 
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from models.model import ModelNotFoundError
-from models.registry import RegistryBusyError
+from models.registry import RegistryBusyError, RegistryError
 from models.vocabulary import ThemesError
 from nlp_service.classify_texts import BusyError, OtherModelError
 from nlp_service.export_codings import NotDoneError
@@ -59,6 +60,12 @@ class BadUploadError(ThemesError):
     code = "bad_upload"
 
 
+class OwnKeyError(ThemesError):
+    """A key was told to revoke itself."""
+
+    code = "own_key"
+
+
 class WrongHostError(ThemesError):
     """The Host header names another machine: a page elsewhere may be using the caller's browser."""
 
@@ -74,6 +81,8 @@ STATUS: Final[dict[type[ThemesError], int]] = {
     ModelNotFoundError: 404,
     NotAcceptableError: 406,
     NotDoneError: 409,
+    OwnKeyError: 409,
+    RegistryError: 409,
     OtherModelError: 409,
     InFlightError: 409,
     TooLargeError: 413,
@@ -94,6 +103,19 @@ RETRY_AFTER_S: Final[dict[type[ThemesError], int]] = {
     RegistryBusyError: 5,
     StoreGoneError: 5,
 }
+
+
+class Problem(BaseModel):
+    """Why a request was refused (RFC 9457)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    status: int
+    code: str = Field(description="Stable; listed in docs/reference/errors.md.")
+    title: str = Field(description="What was found.")
+    allowed: str | None = None
+    next_step: str | None = None
 
 
 def problem(

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 BIN = Path(sys.executable).parent
+CONFIG = Path(__file__).with_name("schemathesis.toml")
 pytestmark = pytest.mark.slow
 
 
@@ -54,7 +55,7 @@ def explore(url: str, key: str, n: int, folder: Path) -> str:
     """Return what Schemathesis reports after n requests an operation in each of its phases, all checks on."""
     done = subprocess.run(
         [
-            BIN / "schemathesis", "run", f"{url}/openapi.json", "--header", f"Authorization: Bearer {key}",
+            BIN / "schemathesis", "--config-file", CONFIG, "run", f"{url}/openapi.json", "--header", f"Authorization: Bearer {key}",
             "--phases", "examples,coverage,fuzzing,stateful", "--checks", "all", "--max-examples", str(n),
             "--seed", "1", "--generation-database", "none", "--continue-on-failure", "--no-color",
         ],

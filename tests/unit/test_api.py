@@ -105,6 +105,8 @@ def test_other_paths_and_methods_are_problems_too(client: TestClient) -> None:
     assert client.get("/v1/nothing").json()["code"] == "not_found"
     wrong = client.get("/v1/classify")
     assert (wrong.status_code, wrong.json()["code"], wrong.headers["allow"]) == (405, "method_not_allowed", "POST")
+    shared = client.put("/v1/batches/b-1")
+    assert (shared.status_code, shared.headers["allow"]) == (405, "DELETE, GET")
 
 
 def test_the_versions_in_service_may_be_asked_for(client: TestClient, classifier: TextClassifier) -> None:

@@ -21,7 +21,10 @@ from nlp_service.api.service import Service
 from nlp_service.api.uploads import safe_name
 from nlp_service.code_batch import CodeRequest, code_batch
 from nlp_service.coding_pool import ModelChoice
+from nlp_service.store import database as database_module
+from nlp_service.store.batches import get_batch
 from nlp_service.store.keys import Scope
+from nlp_service.store.workers import beat
 from tests.postgresql import Server
 from tests.service_parts import POISON, code_run, key_of, serving
 
@@ -200,6 +203,41 @@ def test_a_deleted_batch_is_gone(parts: Parts) -> None:
         assert client.request(method, path, headers=key).json()["code"] == "batch_not_found"
 
 
+@pytest.mark.parametrize(
+    ("before", "status"),
+    [("2026-11-30T12:00:00Z", 200), ("2999-01-01T00:00:00.5+01:00", 200), ("0.5", 422), ("1", 422)],
+)
+def test_batches_before_a_moment_are_asked_for_by_date_and_time(local: Parts, before: str, status: int) -> None:
+    client, _, key = local
+    send(client, key)
+    found = client.get("/v1/batches", params={"before": before}, headers=key)
+    assert found.status_code == status
+    if status == 200:
+        assert len(found.json()["batches"]) == (before > "2027")
+
+
+def test_a_batch_says_what_it_waits_for(local: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, service, key = local
+    batch = send(client, key).json()["id"]
+
+    def waits() -> list[str | None]:
+        one = client.get(f"/v1/batches/{batch}", headers=key).json()
+        listed = client.get("/v1/batches", headers=key).json()["batches"][0]
+        return [one["run"]["waits_for"], one["runs"][0]["waits_for"], listed["run"]["waits_for"]]
+
+    assert waits() == ["worker"] * 3
+    beat(service.database, "w", service_version="test")
+    assert waits() == [None] * 3
+    assert client.get("/health/ready").status_code == 200
+    with monkeypatch.context() as patched:
+        patched.setattr(database_module, "MIN_FREE_BYTES", 2**62)
+        assert waits() == ["room"] * 3
+        health = client.get("/health/ready")
+        assert (health.status_code, health.json()["code"]) == (503, "store_unavailable")
+    code_run(service, get_batch(service.database, batch).run.id)
+    assert waits() == [None] * 3
+
+
 def test_a_key_of_one_consultation_sees_that_one_alone(local: Parts) -> None:
     client, service, key = local
     town = key_of(service, Scope.SUBMIT, consultation="town")
@@ -297,7 +335,7 @@ def test_models_codebooks_metrics_and_audit_can_be_read(local: Parts) -> None:
     assert [m["status"] for m in models] == ["starter"]
     assert client.get("/v1/codebooks", headers=admin).json()["codebooks"] == {"community-safety": models[0]["model"]}
     rollback = client.post("/v1/codebooks/community-safety/rollback", headers=admin, json={})
-    assert (rollback.status_code, rollback.json()["code"]) == (422, "registry_refused")
+    assert (rollback.status_code, rollback.json()["code"]) == (409, "registry_refused")
     text = client.get("/metrics", headers=key).text
     assert 'themes_requests_total{method="POST",route="/v1/batches",status="202"} 1.0' in text
     assert "themes_waiting_comments 9.0" in text

@@ -177,6 +177,9 @@ def test_keys_are_made_listed_and_revoked_over_http_and_stay_in_their_consultati
     assert client.delete(f"/v1/keys/{made['id']}", headers=of_one).status_code == 404
     assert client.delete(f"/v1/keys/{made['id']}", headers=admin).json()["revoked_at"]
     assert client.get("/v1/codebook", headers={"authorization": f"Bearer {made['key']}"}).json()["code"] == "bad_key"
+    mine = admin["authorization"].split("_")[1]
+    locked_out = client.delete(f"/v1/keys/{mine}", headers=admin)
+    assert (locked_out.status_code, locked_out.json()["code"]) == (409, "own_key")
     own = client.post("/v1/keys", headers=of_one, json={"name": "n", "scopes": ["admin"]}).json()
     assert own["consultation"] == "town"
     wide = client.post("/v1/keys", headers=of_one, json={"name": "n", "scopes": ["admin"], "consultation": "other"})

@@ -6,6 +6,7 @@ is exact and evidence costs no second pass. Longer comments are read in windows;
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -16,7 +17,7 @@ from models.encoder import Encoder, FloatArray
 from models.lexical import features, token_shares
 from models.text import make_segments
 from models.tokens import Window, WordPieces, tokens_of_segments
-from models.vocabulary import CodedComment, Coding, Comment, ModelId, Segment, Suggestion, Verdict
+from models.vocabulary import CodedComment, Coding, Comment, ModelId, Segment, Suggestion, ThemeId, Verdict
 
 EVIDENCE_SHARE: Final = 0.5
 """A further segment counts as evidence if the score loses at least this part of what it loses by the best one."""
@@ -34,6 +35,12 @@ class TextCoding:
     """One entry for each coded theme."""
 
 
+@lru_cache(maxsize=500_000)  # a codebook of 49 themes and every probability of four decimals
+def _said_once(theme: ThemeId, probability: float) -> tuple[ThemeId, float]:
+    """Return a theme with its probability, the same object each time: a batch of 100,000 comments holds millions of them."""
+    return theme, probability
+
+
 def attach_coding(artefact: Artefact, comment: Comment, coding: TextCoding) -> CodedComment:
     """Return the coding of a comment's text as that comment's, with the model's and codebook's names."""
     themes = artefact.codebook.codable
@@ -44,7 +51,7 @@ def attach_coding(artefact: Artefact, comment: Comment, coding: TextCoding) -> C
             for k, evidence in zip(coding.coded, coding.evidence, strict=True)
         ),
         tuple(themes[k].id for k in coding.unsure),
-        tuple((t.id, float(p)) for t, p in zip(themes, coding.probabilities, strict=True)),
+        tuple(map(_said_once, (t.id for t in themes), coding.probabilities.tolist())),
         artefact.model_id or ModelId(f"{artefact.name}-{artefact.version}+unsaved"),
         artefact.codebook.ref,
     )

@@ -1,6 +1,6 @@
 """Groups of segments that the codebook leaves unexplained, found again and again in resamples and joined by vote.
 
-One resample: k-means over a random part of the segments, an average-linkage tree over its centres, and each node of the tree
+One resample: k-means over a random part of the segments, whitened, an average-linkage tree over its centres, and each node of the tree
 grown by Fisher's linear discriminant from its own segments to all that resemble them. Nodes are ranked by how much of them no
 theme explains. A group is what most resamples agree on; its stability is the mean Jaccard of its best match in each.
 """
@@ -17,7 +17,7 @@ Float32 = NDArray[np.float32]
 Bool = NDArray[np.bool_]
 Int = NDArray[np.intp]
 
-N_RESAMPLES: Final = 20
+N_RESAMPLES: Final = 40
 PART: Final = 0.8
 """Part of the comments in a resample."""
 MAX_SEGMENTS: Final = 6_000
@@ -32,9 +32,13 @@ _MIN_NODE_SEGMENTS: Final = 5
 _RIDGE: Final = 0.1
 _KEPT: Final = 60
 """Nodes of a resample that take part in the vote: the most novel."""
+_FEW: Final = 10.0
+"""How much more the covariance is drawn towards the identity, for (dimensions / segments)^2: few segments are hardly whitened."""
 GROWN_AT: Final = 0.5
 """A segment joins where its score is nearer to the core's mean (1) than to all segments' (0)."""
 _MOST: Final = 0.5
+_STEADINESS: Final = 4
+"""Power of the stability in the order of groups."""
 SAME: Final = 0.4
 """Two groups that share this much (Jaccard of comments) are one; the better ranked stays."""
 
@@ -186,7 +190,24 @@ def draw_resamples(
     vectors: Float32, owner: Int, n_comments: int, *, seed: int = 0, n_resamples: int = N_RESAMPLES
 ) -> list[Bool]:
     """Return for each resample the segments of each node of its tree, shape (n_nodes, n_segments)."""
-    return [_nodes(vectors, owner, n_comments, np.random.default_rng((seed, run))) for run in range(n_resamples)]
+    white = _whitened(vectors)
+    return [_nodes(white, owner, n_comments, np.random.default_rng((seed, run))) for run in range(n_resamples)]
+
+
+def _whitened(vectors: Float32) -> Float32:
+    """Return vectors less their mean, by the inverse root of their covariance, each of unit length.
+
+    What all comments share (tone, length, the service they speak of) then weighs no more than what few do. The covariance is
+    drawn towards a multiple of the identity, the more so the fewer segments there are for each dimension.
+    """
+    n, dim = vectors.shape
+    centre = vectors.mean(axis=0, dtype=np.float64)
+    apart = vectors - centre
+    covariance = apart.T @ apart / max(n - 1, 1)
+    variances, axes = np.linalg.eigh(covariance)
+    ridge = max((_RIDGE + _FEW * (dim / n) ** 2) * float(variances.mean()), 1e-9)
+    white = apart @ (axes / np.sqrt(np.maximum(variances, 0) + ridge)) @ axes.T
+    return np.asarray(white / np.maximum(np.linalg.norm(white, axis=1, keepdims=True), 1e-9), np.float32)
 
 
 def _fits(nodes: Bool, material: Material) -> Bool:
@@ -197,7 +218,7 @@ def _fits(nodes: Bool, material: Material) -> Bool:
     return np.asarray(size <= np.where(novel, _MAX_NOVEL_PART, _MAX_NODE_PART) * seen)
 
 
-def _nodes(vectors: Float32, owner: Int, n_comments: int, rng: np.random.Generator) -> Bool:
+def _nodes(white: Float32, owner: Int, n_comments: int, rng: np.random.Generator) -> Bool:
     from scipy.cluster.hierarchy import linkage  # noqa: PLC0415 -- with scikit-learn, a second of start-up
     from sklearn.cluster import KMeans  # noqa: PLC0415
 
@@ -206,12 +227,11 @@ def _nodes(vectors: Float32, owner: Int, n_comments: int, rng: np.random.Generat
     rows = np.flatnonzero(chosen[owner])
     if len(rows) > MAX_SEGMENTS:
         rows = np.sort(rng.permutation(rows)[:MAX_SEGMENTS])
-    apart = vectors[rows] - vectors.mean(axis=0)
-    apart /= np.maximum(np.linalg.norm(apart, axis=1, keepdims=True), 1e-9)
+    seen = white[rows]
     n_centres = min(int(np.clip(len(owner) / _SEGMENTS_A_CENTRE, *_CENTRES)), len(rows))
-    labels = KMeans(n_centres, n_init=1, max_iter=50, random_state=int(rng.integers(2**31))).fit(apart).labels_
+    labels = KMeans(n_centres, n_init=1, max_iter=50, random_state=int(rng.integers(2**31))).fit(seen).labels_
     used = np.unique(labels)
-    means = np.stack([apart[labels == c].mean(axis=0) for c in used])
+    means = np.stack([seen[labels == c].mean(axis=0) for c in used])
     sets = [frozenset([int(c)]) for c in used]
     if len(used) > 1:
         for a, b, *_ in linkage(means, "average", metric="cosine"):
@@ -278,7 +298,7 @@ def _vote(
     held = [np.flatnonzero(runs == r) for r in np.unique(runs)]
     best = np.stack([rows[alike[:, rows].argmax(axis=1)] for rows in held], axis=1)
     stability = np.take_along_axis(alike, best, axis=1)
-    order = np.argsort(-(ranked * stability.mean(axis=1) ** 2), kind="stable")
+    order = np.argsort(-(ranked * stability.mean(axis=1) ** _STEADINESS), kind="stable")
     found: list[Group] = []
     taken = [] if known is None else list(known)
     for i in order:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from models.prevalence import MIN_POSITIVES, estimate_prevalence, wilson
 
@@ -91,6 +92,25 @@ def test_few_positive_labels_fall_back_to_the_labels() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("share", "n_labelled"), [(0.005, 100), (0.02, 50), (0.02, 400), (0.98, 50), (0.995, 100)])
+def test_intervals_of_rare_and_of_usual_shares_hold_them_often_enough(share: float, n_labelled: int) -> None:
+    """Counted exactly: each number of positive labels by its probability, the model of no use."""
+    n = 20_000
+    held = 0.0
+    for positives in range(n_labelled + 1):
+        likelihood = binom.pmf(positives, n_labelled, share)
+        if likelihood < 1e-6:
+            continue
+        truth = np.zeros((n, 1), np.bool_)
+        truth[:positives] = True
+        labelled = np.arange(n) < n_labelled
+        (found,) = estimate_prevalence(np.full((n, 1), 0.5), truth, labelled, ranked=[])
+        assert found.low is not None
+        assert found.high is not None
+        held += likelihood * (found.low <= share <= found.high)
+    assert held >= 0.94
+
+
 def test_people_who_write_more_are_not_counted_for_less() -> None:
     """A tenth of all comments is labelled, so of those who wrote three only a thousandth is labelled whole."""
     rng = np.random.default_rng(3)

@@ -30,7 +30,7 @@ _MAX_NOVEL_PART: Final = 0.4
 _NOVEL_FROM: Final = 0.5
 _MIN_NODE_SEGMENTS: Final = 5
 _RIDGE: Final = 0.1
-_KEPT: Final = 60
+_KEPT: Final = 67
 """Nodes of a resample that take part in the vote: the most novel."""
 _FEW: Final = 10.0
 """How much more the covariance is drawn towards the identity, for (dimensions / segments)^2: few segments are hardly whitened."""
@@ -39,6 +39,8 @@ GROWN_AT: Final = 0.5
 _MOST: Final = 0.5
 _STEADINESS: Final = 4
 """Power of the stability in the order of groups."""
+_WIDER: Final = 0.15
+"""How far outside: segments near a core are of its theme more often than not."""
 SAME: Final = 0.4
 """Two groups that share this much (Jaccard of comments) are one; the better ranked stays."""
 
@@ -262,14 +264,14 @@ def _grow(vectors: Float32, nodes: Bool, centre: Float, inverse: Float) -> tuple
 
 
 def _cut_where_core_ends(fitted: Discriminant, scores: Float32, core: Bool) -> Discriminant:
-    """Return the scorer moved so that `GROWN_AT` is where it tells the core from other segments best (highest F1)."""
+    """Return the scorer moved so that `GROWN_AT` lies a little outside of where it tells the core from other segments best (highest F1)."""
     order = np.argsort(-scores, kind="stable")
     hits = np.cumsum(core[order])
     f1 = 2 * hits / (np.arange(1, len(order) + 1) + core.sum())
     best = int(f1.argmax())
     lowest = float(scores[order[best]])
     below = float(scores[order[best + 1]]) if best + 1 < len(order) else lowest - 1.0
-    return Discriminant(fitted.weights, fitted.bias + GROWN_AT - (lowest + below) / 2)
+    return Discriminant(fitted.weights, fitted.bias + GROWN_AT + _WIDER - (lowest + below) / 2)
 
 
 def _by_comment(segments: Bool, owner: Int, n_comments: int) -> Bool:

@@ -1,7 +1,8 @@
 """How often intervals of shares hold the truth: `make bench-coverage` (`--quick`: a tenth of the simulations, no training).
 
 On the NHS comments, one trust's model meets the other trust, both ways: 300 draws of so many labels, for themes that 2 to 30 % raise
-(and, apart, 0.5 to 2 %), beside hand labels alone and beside counting the model's tags. Then simulated consultations, 10,000 a cell.
+(and, apart, 0.5 to 2 %), beside hand labels alone and beside counting the model's tags. Then simulated consultations, 10,000 a cell;
+`--clusters`: those in which people write several comments.
 """
 
 import os
@@ -139,7 +140,52 @@ def simulated(figures: dict[str, Any], times: int) -> None:
     }
 
 
+def clustered(times: int) -> dict[str, Any]:
+    """Measure where people write one to three comments and those who write more raise a theme more often; people are drawn with all they wrote."""
+    rng = np.random.default_rng(2)
+    cells: dict[tuple[float, int, int, str], float] = {}
+    errors, plain_errors = [], []
+    for n in (200, 2_000, 20_000):
+        for n_labelled in (50, 100, 400):
+            if n_labelled >= n:
+                continue
+            for share in (0.005, 0.02, 0.05, 0.1, 0.3):
+                for model, skill in (("useless", 0.0), ("middling", 0.5), ("perfect", 1.0)):
+                    covered, calls = 0.0, max(1, times // A_CALL)
+                    for _ in range(calls):
+                        n_comments = rng.choice([1, 2, 3], n, p=[0.7, 0.2, 0.1])
+                        truth = rng.random((n, A_CALL)) < share * n_comments[:, None] / 1.4
+                        proxy = skill * truth + (1 - skill) * rng.random((n, A_CALL)) * min(1.0, 2 * share)
+                        labelled = drawn(n, n_labelled, rng)
+                        found = estimate_prevalence(proxy, truth, labelled, n_comments=n_comments, ranked=[], draws=200)
+                        low, high = (np.array([getattr(p, end) for p in found], np.float64) for end in ("low", "high"))
+                        true = truth.mean(axis=0)
+                        covered += ((low - 1e-12 <= true) & (true <= high + 1e-12)).mean() / calls
+                        errors.append(np.abs(np.array([p.share for p in found]) - true).mean())
+                        plain_errors.append(np.abs(truth[labelled].mean(axis=0) - true).mean())
+                    cells[share, n_labelled, n, model] = covered
+    worst, best = min(cells, key=lambda c: cells[c]), max(cells, key=lambda c: cells[c])
+    for cell, v in sorted(cells.items(), key=lambda c: c[1])[:12]:
+        print("share, labels, respondents, model", cell, round(v, 4))
+    return {
+        "cells": len(cells),
+        "simulated_a_cell": max(1, times // A_CALL) * A_CALL,
+        "mean_covered": round(float(np.mean(list(cells.values()))), 4),
+        "least_covered": round(cells[worst], 4),
+        "least_covered_at": str(worst),
+        "cells_under_94": int(sum(v < 0.94 for v in cells.values())),  # noqa: PLR2004
+        "cells_over_99": int(sum(v > 0.99 for v in cells.values())),  # noqa: PLR2004
+        "cells_over_99_without_a_perfect_model": int(sum(v > 0.99 for c, v in cells.items() if c[3] != "perfect")),  # noqa: PLR2004
+        "most_covered": round(cells[best], 4),
+        "error_as_part_of_that_of_labels_alone": round(float(np.mean(errors) / np.mean(plain_errors)), 4),
+    }
+
+
 def main() -> None:
+    if "--clusters" in sys.argv:
+        times = SIMULATED // 10 if "--quick" in sys.argv else SIMULATED
+        publish("coverage_clusters", clustered(times), {"least_covered": (">=", 0.94)})
+        return
     figures: dict[str, Any] = {}
     quick = "--quick" in sys.argv
     simulated(figures, SIMULATED // 10 if quick else SIMULATED)

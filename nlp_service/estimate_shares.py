@@ -20,6 +20,8 @@ from nlp_service.report.codings_file import written_aside
 from nlp_service.weights import Weights, rake, read_margins
 from training.decisions import read_decisions
 
+_ENOUGH: Final = 5.0
+"""Respondents to be expected before their absence says something."""
 Weigh = Callable[[Sequence[str]], Weights]
 """From respondents to their weights."""
 MAX_FILE_BYTES: Final = 2_000_000_000
@@ -253,6 +255,7 @@ def estimate_themes(
     part = int(((n_decided > 0) & ~labelled).sum())
     if part:
         notes.append(f"{part} respondents with some comments decided and others not count as not labelled")
+    notes.extend(_say_if_few_wrote_several(n_comments, labelled))
     weights: NDArray[np.float64] | None = None
     if weigh is not None:
         weighed = weigh([str(who) for who in names_of])
@@ -268,6 +271,18 @@ def estimate_themes(
         )
         estimates |= dict(zip(map(ThemeId, names), found, strict=True))
     return {t.id: estimates[t.id] for t in book.themes if t.id in estimates}
+
+
+def _say_if_few_wrote_several(n_comments: NDArray[np.int64], labelled: NDArray[np.bool_]) -> list[str]:
+    """Return a note if people with several comments are far rarer among the labelled than among all: comments were drawn, not people."""
+    several = n_comments > 1
+    found, expected = int(several[labelled].sum()), float(several.mean() * labelled.sum())
+    if expected < _ENOUGH or found >= expected / 2:
+        return []
+    return [
+        f"{several.mean():.0%} of respondents wrote several comments, but only {found} of the {int(labelled.sum())} who were read in full: "
+        "what they raise counts for too little; draw people with all their comments, as `themes round start` does"
+    ]
 
 
 def _levels(table: CodingsTable, book: Codebook) -> list[tuple[list[str], list[list[int]]]]:

@@ -101,6 +101,25 @@ def test_a_person_with_several_comments_counts_once(tmp_path: Path) -> None:
     assert (whole["share"], whole["method"]) == (1.0, "census")
 
 
+@pytest.mark.parametrize(("read_twice", "is_said"), [(0, True), (3, True), (4, False), (20, False)])
+def test_it_is_said_if_people_with_several_comments_were_hardly_read(
+    tmp_path: Path, read_twice: int, is_said: bool
+) -> None:
+    """Of 100 people 20 wrote twice; of 40 read in full, eight should have."""
+    once, twice = [f"a{i}" for i in range(80)], [f"b{i}" for i in range(20)]
+    written = [(who, f"{who}-{n}") for who in (*once, *twice) for n in range(2 if who in twice else 1)]
+    read = {*once[: 40 - read_twice], *twice[:read_twice]}
+    coded = [coding(c, 0.5, 0.5, 0.5, respondent=who) for who, c in written]
+    (tmp_path / "c.jsonl").write_text("\n".join(coded) + "\n")
+    decided = [decision(c, "noise", blind=True) for who, c in written if who in read]
+    (tmp_path / "d.jsonl").write_text("\n".join(decided) + "\n")
+    (tmp_path / "book.yaml").write_text(BOOK)
+    shares = estimate_shares(
+        tmp_path / "c.jsonl", tmp_path / "d.jsonl", tmp_path / "s.json", codebook=tmp_path / "book.yaml"
+    )
+    assert any("20% of respondents wrote several comments" in note for note in shares.notes) == is_said
+
+
 def test_decisions_on_other_comments_and_second_coders_are_listed(place: Path) -> None:
     extra = [decision("elsewhere", "noise", blind=True), decision("c1", "noise", blind=True, coder="b")]
     with (place / "decisions.jsonl").open("a") as file:

@@ -11,7 +11,9 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -130,6 +132,45 @@ class Rhythm:
     silent_s: float
 
 
+class InHand:
+    """Which workflows run in this process, and which only DBOS believes to. Safe to share between threads.
+
+    When DBOS cannot write down what a step returned (the disk is full), the workflow's thread ends and the workflow stays pending
+    under a worker that is alive.
+
+    Parameters
+    ----------
+    silent_s
+        Seconds after which a pending workflow that does not run is lost: before, it may be about to begin, or to end.
+    """
+
+    def __init__(self, silent_s: float) -> None:
+        self._silent_s = silent_s
+        self._lock = threading.Lock()
+        self._running: set[str] = set()
+        self._since: dict[str, float] = {}
+
+    @contextmanager
+    def holding(self, workflow_id: str) -> Iterator[None]:
+        """Say that a workflow runs, as long as the block does."""
+        with self._lock:
+            self._running.add(workflow_id)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running.discard(workflow_id)
+
+    def lost(self, pending: Iterable[str], now_s: float) -> list[str]:
+        """Return the workflows that are pending under this worker and have not run for long; each is named once."""
+        with self._lock:
+            self._since = {w: self._since.get(w, now_s) for w in pending if w not in self._running}
+            found = [w for w, since in self._since.items() if now_s - since >= self._silent_s]
+            for workflow_id in found:
+                del self._since[workflow_id]
+        return found
+
+
 class Worker:
     """One process that codes runs until it is told to stop. There can be any number on one store.
 
@@ -148,6 +189,7 @@ class Worker:
         self._database, self._coder, self._rhythm, self._version = database, coder, rhythm, service_version
         self._stop = threading.Event()
         self._busy, self._n_busy = threading.Condition(), 0
+        self.in_hand = InHand(rhythm.silent_s)
 
     def run(self, *, ready: Callable[[], None] = lambda: None) -> None:
         """Code runs until `stop` is called; then return once the chunks in hand are done."""
@@ -210,11 +252,14 @@ class Worker:
         beat(self._database, self.id, service_version=self._version)
 
     def _clear_up(self, queue: JobQueue) -> None:
-        """Put the work of silent workers back into the queue, and start jobs that are missing: one worker at a time."""
+        """Put what was lost here back into the queue, then the work of silent workers, and start jobs that are missing: one worker at a time."""
+        pending = queue.pending()
+        for workflow_id in self.in_hand.lost((w for w, worker in pending if worker == self.id), time.monotonic()):
+            queue.put_back(workflow_id)
         if not take_lease(self._database, RECOVERY, self.id, seconds=self._rhythm.silent_s):
             return
         live = live_workers(self._database, silent_s=self._rhythm.silent_s)
-        for workflow_id, worker in queue.pending():
+        for workflow_id, worker in pending:
             if worker not in live:
                 queue.put_back(workflow_id)
         for run in open_runs(self._database):
@@ -266,9 +311,10 @@ def _finish(run: str) -> None:
 
 @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)  # type: ignore[untyped-decorator]
 def _code_run(run: str) -> None:
-    for chunk in range(_begin(run)):
-        _code(run, chunk)
-    _finish(run)
+    with _current().in_hand.holding(str(DBOS.workflow_id)):
+        for chunk in range(_begin(run)):
+            _code(run, chunk)
+        _finish(run)
 
 
 def jobs_url(database: Database) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy import text, update
 
 from nlp_service.jobs import engine
 from nlp_service.jobs.coders import code_by_halves, even_parts
-from nlp_service.jobs.engine import MAX_ATTEMPTS, JobError, JobQueue, JsonSerializer, jobs_url
+from nlp_service.jobs.engine import MAX_ATTEMPTS, InHand, JobError, JobQueue, JsonSerializer, jobs_url
 from nlp_service.jobs.run_coder import RunCoder, UnfinishedError, patiently
 from nlp_service.settings import Settings
 from nlp_service.store import tables
@@ -123,6 +123,18 @@ def test_workers_are_alive_while_they_beat(database: Database) -> None:
     forget_silent(database, silent_s=30)
     sign_off(database, "b")
     assert live_workers(database, silent_s=1e9) == frozenset()
+
+
+def test_work_that_is_pending_under_a_live_worker_and_does_not_run_is_lost_after_a_while() -> None:
+    hand = InHand(silent_s=10)
+    with hand.holding("runs"):
+        assert hand.lost(["runs", "begins", "stuck"], 0.0) == []
+        assert hand.lost(["runs", "stuck"], 9.9) == []
+        assert hand.lost(["runs", "stuck", "begins"], 10.0) == ["stuck"]
+        assert hand.lost(["runs", "stuck"], 10.1) == []
+        assert hand.lost(["runs"], 100.0) == []
+    assert hand.lost(["runs"], 100.1) == []
+    assert hand.lost(["runs"], 110.1) == ["runs"]
 
 
 def test_one_worker_at_a_time_holds_the_lease(database: Database) -> None:

@@ -29,7 +29,7 @@ from models.text import make_segments
 from models.vocabulary import Codebook, CodedComment, Comment, Segment, ThemesError
 from nlp_service.code_batch import OutputRefusedError
 from nlp_service.estimate_shares import CodingsError, find_codebook
-from nlp_service.ingest.comments import read_comments
+from nlp_service.ingest.comments import Reading, read_comments
 from nlp_service.make_report import read_coded
 from nlp_service.privacy.redaction import redact
 from nlp_service.report.codings_file import written_aside
@@ -242,6 +242,14 @@ def _examples(
 
 def read_pairs(request: CandidatesRequest) -> tuple[list[tuple[Comment, CodedComment]], Codebook]:
     """Return comments with their codings, in the codings' order, and the codebook."""
+    pairs, book, _ = read_coded_comments(request)
+    return pairs, book
+
+
+def read_coded_comments(
+    request: CandidatesRequest,
+) -> tuple[list[tuple[Comment, CodedComment]], Codebook, Reading]:
+    """Return the same, and all else that the comments' files hold."""
     codings = read_coded(request.codings)
     reading = read_comments(
         request.comments,
@@ -268,7 +276,7 @@ def read_pairs(request: CandidatesRequest) -> tuple[list[tuple[Comment, CodedCom
                 allowed="codings of just these texts.",
                 next_step="code the files again.",
             )
-    return pairs, book
+    return pairs, book, reading
 
 
 def _read_earlier(path: Path, encoder: str) -> list[Known]:

@@ -3,20 +3,21 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from models.candidates import MIN_PHRASE_RESPONDENTS, carries_theme
+from models.candidates import MIN_PHRASE_RESPONDENTS, MIN_RESPONDENTS, carries_theme
 from models.segment_vectors import SegmentReader
 from models.text import make_segments
 from models.topics import OUTSIDE, fit_topics, flatten
 from models.vocabulary import Codebook, CodedComment, Comment, Segment
 from nlp_service.code_batch import OutputRefusedError
-from nlp_service.find_candidates import CandidatesRequest, StartProgress, read_pairs
+from nlp_service.find_candidates import CandidatesRequest, StartProgress, read_coded_comments
+from nlp_service.ingest.comments import Reading
 from nlp_service.privacy.redaction import redact
 from nlp_service.protect_comments import protect_distinct
 from nlp_service.report.codings_file import written_aside
@@ -53,7 +54,7 @@ def map_topics(request: CandidatesRequest, picture: Path | None, *, start: Start
                 allowed="a file in an existing folder.",
                 next_step="change --out or --map.",
             )
-    pairs, book = read_pairs(request)
+    pairs, book, reading = read_coded_comments(request)
     segments = [make_segments(c.text) for c, _ in pairs]
     flat = [(i, s) for i, own in enumerate(segments) for s in own]
     texts = [s.of(pairs[i][0].text) for i, s in flat]
@@ -67,7 +68,7 @@ def map_topics(request: CandidatesRequest, picture: Path | None, *, start: Start
         for t, words in enumerate(found.words)
     ]
     topics = tuple(
-        _topic(t, name, np.flatnonzero(found.labels == t).tolist(), pairs, flat, carries.tolist(), book)
+        _topic(t, name, np.flatnonzero(found.labels == t).tolist(), pairs, flat, carries.tolist(), book, reading)
         for t, name in enumerate(names)
     )
     of_comments: list[list[int]] = [[] for _ in pairs]
@@ -80,6 +81,7 @@ def map_topics(request: CandidatesRequest, picture: Path | None, *, start: Start
         "n_comments": len(pairs),
         "n_segments": len(texts),
         "n_segments_outside": int((found.labels == OUTSIDE).sum()),
+        "respondents": _who_and_when({str(c.respondent or c.id) for c, _ in pairs}, reading),
         "topics": list(topics),
         "comments": [{"comment_id": str(c.id), "topics": own} for (c, _), own in zip(pairs, of_comments, strict=True)],
     }
@@ -115,6 +117,7 @@ def _topic(
     flat: Sequence[tuple[int, Segment]],
     carries: Sequence[bool],
     book: Codebook,
+    reading: Reading,
 ) -> dict[str, Any]:
     counts: Counter[str] = Counter()
     questions: Counter[str] = Counter()
@@ -143,6 +146,21 @@ def _topic(
         "uncovered": covered < UNCOVERED_BELOW,
         "themes": [s for s in shares if s["share"] >= _MIN_SHARE],  # type: ignore[operator]
         "questions": dict(sorted(questions.items())),
+        **_who_and_when(people, reading),
+    }
+
+
+def _who_and_when(people: Collection[str], reading: Reading) -> dict[str, Any]:
+    """Return how many of the people gave each answer to each closed question, and answered in each month; few are left out."""
+    answers: dict[str, dict[str, int]] = {}
+    for question in reading.answers.questions:
+        crossed = reading.answers.crossed(question.name)
+        counted = {option: sum(str(who) in people for who in crossed[option]) for option in question.options}
+        answers[question.name] = {option: n for option, n in counted.items() if n >= MIN_RESPONDENTS}
+    months = Counter(month for who, month in reading.months.items() if str(who) in people)
+    return {
+        "answers": {name: counted for name, counted in answers.items() if counted},
+        "months": {month: n for month, n in sorted(months.items()) if n >= MIN_RESPONDENTS},
     }
 
 

@@ -1,7 +1,7 @@
 """Comments from files: which columns hold them, which rows cannot be taken, and ids that never clash."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Final
 from models.text import normalise
 from models.vocabulary import Comment, CommentId, Problem, RespondentId
 from nlp_service.ingest.answers import ClosedAnswers, join_answers, make_answers
-from nlp_service.ingest.days import find_days
+from nlp_service.ingest.days import find_days, read_day
 from nlp_service.ingest.formats import find_workshop, read_bytes, read_table
 from nlp_service.ingest.mapping import ColumnMapping, choose_roles
 from nlp_service.ingest.roles import TEXT_NAMES, ColumnRole, Role, listed_columns
@@ -36,6 +36,8 @@ class Reading:
     """Closed questions and each respondent's answers to them."""
     days: tuple[date, date] | None = None
     """The first and last day in the columns of dates, if there are any."""
+    months: Mapping[RespondentId, str] = field(default_factory=dict)
+    """When respondents answered, as `2026-05`, by the first column that holds nothing but days; those without one are not there."""
 
 
 def read_comments(
@@ -90,6 +92,7 @@ def read_comments(
         sum(part.n_rows for part in parts),
         join_answers([part.answers for part in parts]),
         _span([part.days for part in parts]),
+        {who: month for part in parts for who, month in part.months.items()},
     )
 
 
@@ -151,8 +154,14 @@ def _read_survey(table: Table, prefix: str, roles: Sequence[ColumnRole], notes: 
     n_rows = len(table.rows) + len(table.problems)
     every_note = (*table.notes, *notes, said)
     dates = [i for i, r in enumerate(roles) if r.role is Role.DATE]
-    days = _span([find_days(row.cells[i] for _, row in people) for i in dates])
-    return Reading(tuple(comments), tuple(problems), every_note, n_rows, make_answers(roles, people), days)
+    spans = {i: find_days(row.cells[i] for _, row in people) for i in dates}
+    days, first = _span(list(spans.values())), next((i for i, span in spans.items() if span is not None), None)
+    months = {} if first is None else _months((who, row.cells[first]) for who, row in people)
+    return Reading(tuple(comments), tuple(problems), every_note, n_rows, make_answers(roles, people), days, months)
+
+
+def _months(cells: Iterable[tuple[RespondentId, str | None]]) -> dict[RespondentId, str]:
+    return {who: f"{day:%Y-%m}" for who, cell in cells if (day := read_day((cell or "").strip())) is not None}
 
 
 def _prefixes(paths: Sequence[Path]) -> list[str]:

@@ -18,14 +18,15 @@ def find_days(cells: Iterable[str | None]) -> tuple[date, date] | None:
     for cell in cells:
         if cell is None or not cell.strip():
             continue
-        day = _day(cell.strip())
+        day = read_day(cell.strip())
         if day is None:
             return None
         days.append(day)
     return (min(days), max(days)) if days else None
 
 
-def _day(cell: str) -> date | None:
+def read_day(cell: str) -> date | None:
+    """Return the day that a cell begins with, or None if it is none."""
     iso, british = _ISO.match(cell), _BRITISH.match(cell)
     try:
         if iso is not None:

@@ -1,6 +1,7 @@
 """Candidate themes: what is planted is found, again and again the same; old ids stay; nobody's personal data is shown."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -213,9 +214,12 @@ def test_a_texts_vector_is_the_same_in_any_company() -> None:
 @pytest.mark.slow
 def test_topics_say_which_themes_they_consist_of_and_the_map_needs_no_network(tmp_path: Path) -> None:
     write_wave(tmp_path, "one", 60)
-    (tmp_path / "one.csv").write_text(
-        (tmp_path / "one.csv").read_text().replace("The library in Mill Lane", "<script>x</script> library")
-    )
+    head, *rows = (tmp_path / "one.csv").read_text().splitlines()
+    rows = [r.replace("The library in Mill Lane", "<script>x</script> library") for r in rows]
+    # the library is a matter of the north in May; two people of the east
+    said = [("East" if i < 2 else "North", "2026-05-03") if "library" in r.split(",")[0] else ("South", f"2026-0{4 + i % 2}-11") for i, r in enumerate(rows)]  # fmt: skip
+    lines = [f"{r},{ward},{day}" for r, (ward, day) in zip(rows, said, strict=True)]
+    (tmp_path / "one.csv").write_text("\n".join([f"{head},Ward,Date submitted", *lines]) + "\n")
     out, picture = tmp_path / "topics.json", tmp_path / "map.html"
     arguments = ["topics", "--codings", str(tmp_path / "one.jsonl"), "--comments", str(tmp_path / "one.csv"), "--quiet"]
     arguments += ["--codebook", str(tmp_path / "book.yaml"), "--out", str(out), "--map", str(picture)]
@@ -227,6 +231,15 @@ def test_topics_say_which_themes_they_consist_of_and_the_map_needs_no_network(tm
     assert libraries
     assert all(t["uncovered"] and not t["themes"] for t in libraries if t["covered"] == 0)
     assert any(t["themes"] and t["themes"][0]["theme"] == "noise" for t in document["topics"])
+    everybody = {"answers": {"Ward": Counter(ward for ward, _ in said)}, "months": Counter(day[:7] for _, day in said)}
+    everybody["answers"]["Ward"].pop("East", None)  # fewer than five
+    assert document["respondents"] == everybody
+    for topic in document["topics"]:
+        wards = topic["answers"].get("Ward", {})
+        assert min([*wards.values(), *topic["months"].values()], default=5) >= 5
+        assert sum(topic["months"].values()) <= topic["n_respondents"]
+        if topic in libraries and topic["n_respondents"] >= 10:
+            assert (set(wards), set(topic["months"])) == ({"North"}, {"2026-05"})
     page = picture.read_text()
     assert "07700 9000" not in page
     assert "<script>x" not in page

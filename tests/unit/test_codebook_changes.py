@@ -93,6 +93,18 @@ def test_what_does_not_fit_is_refused_with_a_reason() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_random_changes_lose_no_label_are_undone_and_read_back(data: st.DataObject) -> None:
+    change_at_random(data)
+
+
+@pytest.mark.slow
+@pytest.mark.soak
+@settings(max_examples=1_000, deadline=None)
+@given(st.data())
+def test_a_thousand_sequences_of_changes_lose_no_label(data: st.DataObject) -> None:
+    change_at_random(data)
+
+
+def change_at_random(data: st.DataObject) -> None:
     changes: list[CodebookChange] = []
     book = BOOK
     labels = data.draw(st.sets(st.sampled_from([t.id for t in BOOK.codable]), min_size=1, max_size=6))

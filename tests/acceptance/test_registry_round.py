@@ -7,7 +7,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from models.artefact import Artefact, write_artefact
@@ -60,9 +59,7 @@ def desk(base: Base, tmp_path_factory: pytest.TempPathFactory) -> Desk:
 def _turned(artefact: Artefact) -> Artefact:
     """Return the same model with every score turned round."""
     t = artefact.tagger
-    turned = replace(
-        t, head=-t.head, head_bias=-t.head_bias, lexical=(-t.lexical.astype(np.float32)).astype(np.float16)
-    )
+    turned = replace(t, head=-t.head, head_bias=-t.head_bias, lexical=-t.lexical)
     return replace(artefact, tagger=turned)
 
 

@@ -78,7 +78,7 @@ def test_evidence_is_what_the_score_loses_most_without(base: Base) -> None:
     """Against the definition: take each segment's vectors out of the mean, one by one, and score again."""
     text = TEXTS[0]
     artefact = make_artefact(base)
-    plain = replace(artefact, tagger=replace(artefact.tagger, lexical=np.zeros((0, 3), np.float16)))
+    plain = replace(artefact, tagger=replace(artefact.tagger, lexical=np.zeros((0, 3), np.int8)))
     classifier = build_classifier(
         replace(plain, calibration=replace(plain.calibration, threshold=np.full(3, 1e-9))), backend=Backend.EXACT
     )

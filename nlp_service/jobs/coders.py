@@ -104,12 +104,13 @@ class ProcessCoders:
 
 
 def code_by_halves(texts: Sequence[str], attempt: Halves) -> list[TextCoding | None]:
-    """Return the coding of each text, None for a text that `attempt` fails on when it is alone.
+    """Return the coding of each text, None for a text that `attempt` fails on when it is alone, twice, and on no other.
 
     Raises
     ------
     Exception
-        What `attempt` raised, if it fails on every one of several texts: then it is not the texts that are at fault.
+        What `attempt` raised, if it fails on every one of several texts, or also on one that it coded before: then it is not
+        the texts that are at fault.
     """
     failures: list[Exception] = []
 
@@ -126,6 +127,13 @@ def code_by_halves(texts: Sequence[str], attempt: Halves) -> list[TextCoding | N
     codings = halve(texts)
     if len(texts) > 1 and len(failures) == len(texts):
         raise failures[0]
+    good = next((t for t, coding in zip(texts, codings, strict=True) if coding is not None), None)
+    for i in [i for i, coding in enumerate(codings) if coding is None]:
+        try:
+            (codings[i],) = attempt([texts[i]])
+        except Exception:  # noqa: BLE001 -- as above
+            if good is not None:
+                attempt([good])
     return codings
 
 

@@ -60,6 +60,24 @@ def test_only_what_fails_alone_is_set_aside(values: list[int], poison: set[int])
         assert code_by_halves(texts, attempt) == expected
 
 
+@pytest.mark.parametrize(("first", "last"), [(1, 1), (2, 2), (2, 3), (1, 4), (4, 9), (3, 30)])
+def test_no_text_is_set_aside_while_nothing_can_be_coded(first: int, last: int) -> None:
+    """The machine has no room from one attempt to another: texts are coded later, or the whole is tried again."""
+    n_calls = 0
+
+    def attempt(part: Sequence[str]) -> list[Any]:
+        nonlocal n_calls
+        n_calls += 1
+        if first <= n_calls <= last:
+            raise MemoryError
+        return [f"coded {t}" for t in part]
+
+    try:
+        assert code_by_halves(["a", "b", "c", "d"], attempt) == ["coded a", "coded b", "coded c", "coded d"]
+    except MemoryError:
+        assert last > first
+
+
 def test_parts_hold_every_text_once() -> None:
     texts = [str(i) for i in range(10)]
     parts = even_parts(texts, 3)

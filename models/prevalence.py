@@ -23,7 +23,7 @@ MIN_STRATUM: Final = 10
 """A stratum with fewer labelled respondents is joined with its neighbour."""
 MIN_POSITIVES: Final = 5
 """With fewer positive or negative labels, only the labels count: a slope from so few would be luck."""
-_MENDED_TO: Final = 3
+_MENDED_BELOW: Final = 4
 DRAWS: Final = 1_000
 
 
@@ -93,7 +93,7 @@ def estimate_prevalence(
     -----
     The interval is Wilson's (1927) at the effective number of labels p (1 - p) / se^2, which holds where a normal interval fails:
     for rare themes. With fewer than `MIN_POSITIVES` positive or negative labels it is Wilson's on the labels alone, their number
-    raised for the finite population, and with one to three of them it reaches as far towards 0 (or 1) as Poisson's bound does: Wilson's own
+    raised for the finite population, and with up to three of them it reaches as far towards 0 (or 1) as Poisson's bound does: Wilson's own
     holds a rare theme's share too seldom there (Brown, Cai and DasGupta, 2001).
     """
     n, k = proxy.shape
@@ -120,8 +120,9 @@ def estimate_prevalence(
     of_labelled = w[labelled]
     alike = float(of_labelled.sum() ** 2 / (n_labelled * (of_labelled**2).sum()))  # Kish's: 1 where all count alike
     lows, highs = _intervals(share, variance, few, n_labelled, n, alike)
-    lows = np.where(few, np.minimum(lows, share * _least_part(positives)), lows)
-    highs = np.where(few, np.maximum(highs, 1 - (1 - share) * _least_part(n_labelled - positives)), highs)
+    told = 1 / (1 - n_labelled / n)  # what a label counts for: the population is finite
+    lows = np.where(few, np.minimum(lows, share * _least_part(told * positives)), lows)
+    highs = np.where(few, np.maximum(highs, 1 - (1 - share) * _least_part(told * (n_labelled - positives))), highs)
     ranks = _rank_ranges(proxy, truth, labelled, strata, w, np.where(few, 0.0, part.tuning), share, ranked, seed, draws)
     more = _labels_to_halve(n_labelled, n)
     return [
@@ -211,12 +212,12 @@ def _intervals(
     return wilson(share, np.maximum(effective, 1.0))
 
 
-def _least_part(counts: NDArray[np.int64]) -> FloatArray:
-    """Return the least rate that gives such a count or more in 5 % of samples, by Poisson, for each that was counted; 1 from four on."""
+def _least_part(counts: FloatArray) -> FloatArray:
+    """Return the least rate that gives such a count or more in 5 % of samples, by Poisson, for each that was counted; 1 for none and from four on."""
     from scipy.special import gammaincinv  # noqa: PLC0415 -- with scipy's start-up
 
-    mended = (counts >= 1) & (counts <= _MENDED_TO)
-    x = np.where(mended, counts, 1)
+    mended = (counts > 0) & (counts < _MENDED_BELOW)
+    x = np.where(mended, counts, 1.0)
     return np.where(mended, gammaincinv(x, 1 - LEVEL) / x, 1.0)
 
 

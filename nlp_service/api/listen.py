@@ -7,7 +7,7 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-ACCEPTED_AT_ONCE: Final = 32
+ACCEPTED_AT_ONCE: Final = 8
 """Connections that are taken up before requests that came earlier go on."""
 WAITING: Final = 2048
 """Connections that may wait in the kernel to be taken up."""

@@ -40,7 +40,7 @@ _MOST: Final = 0.5
 _STEADINESS: Final = 4
 """Power of the stability in the order of groups."""
 _WIDER: Final = 0.15
-"""How far outside: segments near a core are of its theme more often than not."""
+"""How far outside of its core a group ends: more of a hidden theme was found so (ADR 8)."""
 SAME: Final = 0.4
 """Two groups that share this much (Jaccard of comments) are one; the better ranked stays."""
 
@@ -181,11 +181,16 @@ def jaccard(first: Bool, second: Bool) -> Float:
 
 def _spread(vectors: Float32) -> tuple[Float, Float]:
     """Return the mean of all vectors and the inverse of their covariance, a tenth of its mean variance added."""
-    centre = vectors.mean(axis=0, dtype=np.float64)
-    apart = vectors - centre
-    covariance = apart.T @ apart / max(len(vectors) - 1, 1)
+    centre, covariance = _moments(vectors)
     dim = len(covariance)
     return centre, np.linalg.inv(covariance + _RIDGE * np.trace(covariance) / dim * np.eye(dim))
+
+
+def _moments(vectors: Float32) -> tuple[Float, Float]:
+    """Return the mean of all vectors, shape (dim,), and their covariance, shape (dim, dim)."""
+    centre = vectors.mean(axis=0, dtype=np.float64)
+    apart = vectors - centre
+    return centre, apart.T @ apart / max(len(vectors) - 1, 1)
 
 
 def draw_resamples(
@@ -203,12 +208,10 @@ def _whitened(vectors: Float32) -> Float32:
     drawn towards a multiple of the identity, the more so the fewer segments there are for each dimension.
     """
     n, dim = vectors.shape
-    centre = vectors.mean(axis=0, dtype=np.float64)
-    apart = vectors - centre
-    covariance = apart.T @ apart / max(n - 1, 1)
+    centre, covariance = _moments(vectors)
     variances, axes = np.linalg.eigh(covariance)
     ridge = max((_RIDGE + _FEW * (dim / n) ** 2) * float(variances.mean()), 1e-9)
-    white = apart @ (axes / np.sqrt(np.maximum(variances, 0) + ridge)) @ axes.T
+    white = (vectors - centre) @ (axes / np.sqrt(np.maximum(variances, 0) + ridge)) @ axes.T
     return np.asarray(white / np.maximum(np.linalg.norm(white, axis=1, keepdims=True), 1e-9), np.float32)
 
 

@@ -77,7 +77,7 @@ class TextClassifier:
         """
         self._check_versions(model, codebook)
         with self._count:
-            self.check_room()
+            self.check_busy()
             self._n_inside += 1
         try:
             codings = self._coded(_Call(texts))
@@ -89,7 +89,7 @@ class TextClassifier:
             for i, (text, coding) in enumerate(zip(texts, codings, strict=True))
         ]
 
-    def check_room(self) -> None:
+    def check_busy(self) -> None:
         """Raise BusyError if a caller who came now would be turned away."""
         if self._n_inside > self._max_waiting:
             raise BusyError(

@@ -14,7 +14,7 @@ from models.candidates import MIN_PHRASE_RESPONDENTS, MIN_RESPONDENTS, carries_t
 from models.segment_vectors import SegmentReader
 from models.text import make_segments
 from models.topics import OUTSIDE, fit_topics, flatten
-from models.vocabulary import Codebook, CodedComment, Comment, Segment
+from models.vocabulary import Codebook, CodedComment, Comment, RespondentId, Segment
 from nlp_service.code_batch import OutputRefusedError
 from nlp_service.find_candidates import CandidatesRequest, StartProgress, read_coded_comments
 from nlp_service.ingest.comments import Reading
@@ -152,14 +152,18 @@ def _topic(
 
 def _who_and_when(people: Collection[str], reading: Reading) -> dict[str, Any]:
     """Return how many of the people gave each answer to each closed question, and answered in each month; few are left out."""
-    answers: dict[str, dict[str, int]] = {}
-    for question in reading.answers.questions:
-        crossed = reading.answers.crossed(question.name)
-        counted = {option: sum(str(who) in people for who in crossed[option]) for option in question.options}
-        answers[question.name] = {option: n for option, n in counted.items() if n >= MIN_RESPONDENTS}
-    months = Counter(month for who, month in reading.months.items() if str(who) in people)
+    answers: Counter[tuple[str, str]] = Counter()
+    months: Counter[str] = Counter()
+    for who in map(RespondentId, people):
+        answers.update((name, option) for name, options in reading.answers.of(who).items() for option in options)
+        if who in reading.months:
+            months[reading.months[who]] += 1
+    counted = {
+        q.name: {o: n for o in q.options if (n := answers[q.name, o]) >= MIN_RESPONDENTS}
+        for q in reading.answers.questions
+    }
     return {
-        "answers": {name: counted for name, counted in answers.items() if counted},
+        "answers": {name: options for name, options in counted.items() if options},
         "months": {month: n for month, n in sorted(months.items()) if n >= MIN_RESPONDENTS},
     }
 

@@ -21,13 +21,11 @@ from nlp_service.api.permission import ACCESS, RateLimits, gate
 from nlp_service.api.problems import problem, problem_of
 from nlp_service.api.service import Service
 from nlp_service.classify_texts import MAX_TEXT_CHARS, MAX_TEXTS, TextClassifier
-from nlp_service.store.workers import live_workers, take_lease
+from nlp_service.store.workers import live_workers, prove_writable
 
 MAX_BODY_BYTES: Final = 8_000_000
 METHOD_NOT_ALLOWED: Final = 405
 THREADS: Final = 160
-READY: Final = "ready"
-"""A row that is written to see whether the store can be written to."""
 _PATTERNS: Final = tuple((method, compile_path(path)[0]) for method, path in ACCESS)
 _SHOWN_ERRORS: Final = 20
 _EXAMPLE: Final[dict[str, Any]] = {
@@ -125,10 +123,10 @@ def make_app(service: Service, *, write_log: Callable[[dict[str, str | int | flo
     app.add_middleware(HostCheck, is_local=service.is_local)
     app.add_middleware(RequestLog, metrics=service.metrics, write=write_log)
 
-    async def room() -> None:
-        classifier.check_room()  # who is turned away need not wait for a thread to hear it
+    async def not_busy() -> None:
+        classifier.check_busy()  # who is turned away need not wait for a thread to hear it
 
-    @app.post("/v1/classify", summary="Code a few texts", dependencies=[Depends(room)])
+    @app.post("/v1/classify", summary="Code a few texts", dependencies=[Depends(not_busy)])
     def classify(given: ClassifyRequest) -> ClassifyResponse:
         """Return themes with calibrated probability and evidence for each text, in order."""
         coded = classifier.classify(given.texts, model=given.model, codebook=given.codebook)
@@ -155,8 +153,7 @@ def make_app(service: Service, *, write_log: Callable[[dict[str, str | int | flo
     @app.get("/health/ready", summary="Are the model and the store there?")
     def ready() -> Ready:
         """Return the number of live workers once the model is loaded, if the store answers and can be written to; else a problem."""
-        service.database.check_room()
-        take_lease(service.database, READY, READY, seconds=0)
+        prove_writable(service.database)
         n_workers = len(live_workers(service.database, silent_s=service.settings.silent_s))
         return Ready(status="ok", n_workers=n_workers)
 

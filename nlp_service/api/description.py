@@ -1,10 +1,10 @@
 """The OpenAPI description: what FastAPI derives from the routes, and beside it who may call them and every refusal."""
 
-import re
 from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.routing import compile_path
 
 from nlp_service.api.permission import ACCESS
 from nlp_service.api.problems import Problem
@@ -33,7 +33,6 @@ _CONFLICTS: Final = frozenset(
         ("DELETE", "/v1/keys/{key}"),
     }
 )
-_PLAIN: Final = re.compile(r":[a-z]+\}")
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -45,7 +44,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer", "description": "An API key."}}
-    needs = {(method, _PLAIN.sub("}", path)): need for (method, path), need in ACCESS.items()}
+    needs = {(method, compile_path(path)[1]): need for (method, path), need in ACCESS.items()}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             name = (method.upper(), path)

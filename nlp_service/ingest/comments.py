@@ -1,7 +1,7 @@
 """Comments from files: which columns hold them, which rows cannot be taken, and ids that never clash."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Final
 from models.text import normalise
 from models.vocabulary import Comment, CommentId, Problem, RespondentId
 from nlp_service.ingest.answers import ClosedAnswers, join_answers, make_answers
-from nlp_service.ingest.days import find_days, read_day
+from nlp_service.ingest.days import first_and_last, read_days
 from nlp_service.ingest.formats import find_workshop, read_bytes, read_table
 from nlp_service.ingest.mapping import ColumnMapping, choose_roles
 from nlp_service.ingest.roles import TEXT_NAMES, ColumnRole, Role, listed_columns
@@ -91,14 +91,9 @@ def read_comments(
         tuple(n for part in parts for n in part.notes),
         sum(part.n_rows for part in parts),
         join_answers([part.answers for part in parts]),
-        _span([part.days for part in parts]),
+        first_and_last(day for part in parts for day in part.days or ()),
         {who: month for part in parts for who, month in part.months.items()},
     )
-
-
-def _span(spans: Sequence[tuple[date, date] | None]) -> tuple[date, date] | None:
-    found = [span for span in spans if span is not None]
-    return (min(first for first, _ in found), max(last for _, last in found)) if found else None
 
 
 def _read_workshop(path: Path, prefix: str, transcript: Transcript, *, with_facilitators: bool) -> Reading:
@@ -154,14 +149,14 @@ def _read_survey(table: Table, prefix: str, roles: Sequence[ColumnRole], notes: 
     n_rows = len(table.rows) + len(table.problems)
     every_note = (*table.notes, *notes, said)
     dates = [i for i, r in enumerate(roles) if r.role is Role.DATE]
-    spans = {i: find_days(row.cells[i] for _, row in people) for i in dates}
-    days, first = _span(list(spans.values())), next((i for i, span in spans.items() if span is not None), None)
-    months = {} if first is None else _months((who, row.cells[first]) for who, row in people)
-    return Reading(tuple(comments), tuple(problems), every_note, n_rows, make_answers(roles, people), days, months)
-
-
-def _months(cells: Iterable[tuple[RespondentId, str | None]]) -> dict[RespondentId, str]:
-    return {who: f"{day:%Y-%m}" for who, cell in cells if (day := read_day((cell or "").strip())) is not None}
+    days = [read_days(row.cells[i] for _, row in people) for i in dates]
+    span = first_and_last(day for column in days for day in column)
+    months = {
+        who: f"{day:%Y-%m}"
+        for (who, _), day in zip(people, next(filter(any, days), []), strict=False)  # nobody where no column holds days
+        if day is not None
+    }
+    return Reading(tuple(comments), tuple(problems), every_note, n_rows, make_answers(roles, people), span, months)
 
 
 def _prefixes(paths: Sequence[Path]) -> list[str]:

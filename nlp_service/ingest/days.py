@@ -1,4 +1,4 @@
-"""The first and last day of a survey, from its columns of dates."""
+"""When a survey was answered, from its columns of dates."""
 
 import re
 from collections.abc import Iterable
@@ -9,24 +9,28 @@ _ISO: Final = re.compile(r"([0-9]{4})[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})(?![0-9])
 _BRITISH: Final = re.compile(r"([0-9]{1,2})[-/.]([0-9]{1,2})[-/.]([0-9]{4})(?![0-9])")
 
 
-def find_days(cells: Iterable[str | None]) -> tuple[date, date] | None:
-    """Return the first and last day written in cells, day before month where the year comes last; None if there is none.
+def read_days(cells: Iterable[str | None]) -> list[date | None]:
+    """Return the day written in each cell, day before month where the year comes last; None where a cell is blank.
 
-    None too where a cell is filled in with anything else: a first day of some of them would be no first day.
+    Nothing at all where a cell is filled in with anything else: a first day of some of them would be no first day.
     """
-    days: list[date] = []
+    days: list[date | None] = []
     for cell in cells:
-        if cell is None or not cell.strip():
-            continue
-        day = read_day(cell.strip())
-        if day is None:
-            return None
+        text = (cell or "").strip()
+        day = _day(text)
+        if text and day is None:
+            return []
         days.append(day)
-    return (min(days), max(days)) if days else None
+    return days
 
 
-def read_day(cell: str) -> date | None:
-    """Return the day that a cell begins with, or None if it is none."""
+def first_and_last(days: Iterable[date | None]) -> tuple[date, date] | None:
+    """Return the first and the last of days, None if there is none."""
+    told = [day for day in days if day is not None]
+    return (min(told), max(told)) if told else None
+
+
+def _day(cell: str) -> date | None:
     iso, british = _ISO.match(cell), _BRITISH.match(cell)
     try:
         if iso is not None:

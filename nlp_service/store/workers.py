@@ -31,6 +31,12 @@ def live_workers(database: Database, *, silent_s: float) -> frozenset[str]:
         return frozenset(connection.execute(select(tables.workers.c.id).where(alive)).scalars())
 
 
+def prove_writable(database: Database) -> None:
+    """Write a row; raises StoreGoneError if the database does not answer, or has no room."""
+    database.check_room()
+    take_lease(database, "ready", "ready", seconds=0)
+
+
 def hindrance(database: Database, *, silent_s: float) -> Hindrance | None:
     """Return why no run gets on now: the disk is full, or no worker is alive; None if nothing is known to be in the way."""
     if database.is_full:

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from nlp_service.ingest.days import find_days
+from nlp_service.ingest.days import first_and_last, read_days
 from nlp_service.report.closed import ClosedQuestion, Kind, count_answers
 from tests.closed_questions import asked
 
@@ -59,7 +59,10 @@ def test_a_scale_whose_side_would_give_away_a_hidden_answer_is_not_summed() -> N
 
 
 def test_the_first_and_last_day_of_a_column_of_dates() -> None:
-    assert find_days(["2025-11-05 12:41", "", None, "2025-10-30"]) == (date(2025, 10, 30), date(2025, 11, 5))
-    assert find_days(["05/11/2025", "1/12/2025 09:00"]) == (date(2025, 11, 5), date(2025, 12, 1))
-    assert find_days(["2025-11-05", "yesterday"]) is None
-    assert find_days(["", "2025-13-45"]) is None
+    assert first_and_last(read_days(["2025-11-05 12:41", "", None, "2025-10-30"])) == (
+        date(2025, 10, 30),
+        date(2025, 11, 5),
+    )
+    assert first_and_last(read_days(["05/11/2025", "1/12/2025 09:00"])) == (date(2025, 11, 5), date(2025, 12, 1))
+    assert first_and_last(read_days(["2025-11-05", "yesterday"])) is None
+    assert first_and_last(read_days(["", "2025-13-45"])) is None

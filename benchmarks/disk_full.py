@@ -4,7 +4,6 @@ A worker codes batches on a disk of its own kind (tmpfs). At a random moment the
 say so, the worker to live, and both to go on once there is room. Finished batches are compared, byte for byte, with `themes code`.
 """
 
-import os
 import random
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.kill_batches import THEMES, hand_in, start
+from benchmarks.kill_batches import hand_in, start
 from benchmarks.made_comments import speed_comments
 from benchmarks.report import publish
 from benchmarks.speed import write_csv
@@ -25,12 +24,11 @@ from nlp_service.export_codings import export_codings
 from nlp_service.jobs.engine import JobQueue
 from nlp_service.store.batches import get_batch
 from nlp_service.store.database import Database, open_store
-from nlp_service.store.keys import KeyRing, Scope, read_secret
 from nlp_service.store.values import BatchId, RunState
+from tests.running_service import THEMES, RunningService, running_service
 
 N_COMMENTS = 3_000
 DISK_MB = 64
-PORT = 8799
 PATIENCE_S = 60.0
 PAUSE_S = (0.2, 2.0)
 
@@ -56,32 +54,26 @@ def within(seconds: float, holds: Callable[[], bool]) -> bool:
     return False
 
 
-def filled(disk: Path, n_points: int, path: Path, direct: bytes, folder: Path) -> dict[str, Any]:
+def filled(
+    service: RunningService, disk: Path, n_points: int, path: Path, direct: bytes, folder: Path
+) -> dict[str, Any]:
     """Return what became of the service, the worker and the batches."""
-    url = f"sqlite:///{disk / 'themes.db'}"
+    url = service.env["THEMES_STORE"]
     database = open_store(url)
     queue, moments = JobQueue(database), random.Random(7)  # noqa: S311 -- moments, no secrets
-    secret, at = folder / "secret", f"http://127.0.0.1:{PORT}"
-    _, text = KeyRing(database, read_secret(secret)).make_key("benchmark", (Scope.ADMIN,), actor="benchmark")
-    key = {"authorization": f"Bearer {text}"}
-    env = {**os.environ, "THEMES_STORE": url, "THEMES_SECRET_FILE": str(secret)}
-    service = subprocess.Popen(
-        [THEMES, "serve", "--port", str(PORT), "--workers", "0", "--quiet"], env=env, stderr=subprocess.DEVNULL
-    )
     worker = start(url)
     found = dict.fromkeys(("points", "said_in_health", "said_in_state", "worker_ended", "resumed", "batches", "lost", "files_that_differ"), 0)  # fmt: skip
 
     def health() -> int:
         with suppress(httpx.TransportError):
-            return httpx.get(f"{at}/health/ready", timeout=PATIENCE_S).status_code
+            return httpx.get(f"{service.url}/health/ready", timeout=PATIENCE_S).status_code
         return 0
 
     def says_room() -> bool:
-        shown = httpx.get(f"{at}/v1/batches/{batch.id}", headers=key, timeout=PATIENCE_S)
+        shown = httpx.get(f"{service.url}/v1/batches/{batch.id}", headers=service.key, timeout=PATIENCE_S)
         return bool(shown.json()["run"]["waits_for"] == "room")
 
     try:
-        assert within(PATIENCE_S, lambda: health() == httpx.codes.OK)
         batch = hand_in(database, queue, path)
         while True:
             now = get_batch(database, batch.id)
@@ -110,9 +102,8 @@ def filled(disk: Path, n_points: int, path: Path, direct: bytes, folder: Path) -
             answers = within(PATIENCE_S, lambda: health() == httpx.codes.OK)
             found["resumed"] += answers and gets_on(database, batch.id)
     finally:
-        for process in (worker, service):
-            process.kill()
-            process.wait()
+        worker.kill()
+        worker.wait()
         queue.close()
         database.close()
     return found
@@ -140,7 +131,9 @@ def main() -> None:
         subprocess.run([THEMES, "code", path, "--out", folder / "direct.jsonl", "--quiet"], check=True, stderr=subprocess.DEVNULL)  # fmt: skip
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", disk], check=True)
         try:
-            figures = filled(disk, n_points, path, (folder / "direct.jsonl").read_bytes(), folder)
+            store = f"sqlite:///{disk / 'themes.db'}"
+            with running_service(folder, scope="admin", options=["--quiet"], store=store) as service:
+                figures = filled(service, disk, n_points, path, (folder / "direct.jsonl").read_bytes(), folder)
         finally:
             subprocess.run(["umount", disk], check=True)
     bars = {

@@ -1,18 +1,18 @@
 """The service under load, on this machine: `python -m benchmarks.load`. Real server, real sockets."""
 
-import asyncio
 import os
-import socket
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import asyncio
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -24,40 +24,15 @@ from benchmarks.made_comments import speed_comments
 from benchmarks.report import publish
 from benchmarks.speed import write_csv
 from nlp_service.client import Client
-from nlp_service.store.database import open_store
-from nlp_service.store.keys import KeyRing, Scope, read_secret
+from tests.running_service import THEMES, RunningService, running_service
 
-THEMES = Path(sys.executable).with_name("themes")
 N_ALONE, N_TOGETHER, N_IN_FLIGHT = 1_000, 1_000, 2_000
 
 
-@contextmanager
-def served(folder: Path, *, workers: int = 0) -> Iterator[tuple[str, psutil.Process]]:
-    """Yield the address and the process of a service on a store of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    env = {
-        **os.environ,
-        "THEMES_STORE": f"sqlite:///{folder / 'themes.db'}",
-        "THEMES_SECRET_FILE": str(folder / "secret"),
-        "THEMES_JOBS": "1",
-        "THEMES_REQUESTS_A_MINUTE": "1000000",
-        "OMP_NUM_THREADS": "1",
-    }
-    command = [THEMES, "serve", "--port", str(port), "--workers", str(workers), "--quiet"]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=env)
-    url = f"http://127.0.0.1:{port}"
-    while True:
-        try:
-            httpx.get(f"{url}/health/ready").raise_for_status()
-            break
-        except httpx.TransportError:
-            assert process.poll() is None
-            time.sleep(0.2)
-    yield url, psutil.Process(process.pid)
-    process.terminate()
-    process.wait()
+def served(folder: Path, *, workers: int = 0, scope: str = "") -> AbstractContextManager[RunningService]:
+    """Return a service on a store of its own, with one coding process a worker."""
+    more = {"jobs": "1", "requests_a_minute": "1000000"}
+    return running_service(folder, workers=workers, scope=scope, options=["--quiet"], **more)
 
 
 def quantile(values: list[float], q: int) -> float:
@@ -81,12 +56,10 @@ def batches(folder: Path, texts: list[str], rate: float) -> dict[str, Any]:
     """Return how soon a batch of 1,000 is begun, and how much longer one takes than its texts take `themes code` on one core."""
     folder.mkdir()
     write_csv(folder / "in.csv", texts)
-    database = open_store(f"sqlite:///{folder / 'themes.db'}")
-    _, key = KeyRing(database, read_secret(folder / "secret")).make_key("benchmark", (Scope.ADMIN,), actor="benchmark")
-    database.close()
-    with served(folder, workers=1) as (url, _), Client(url, key=key) as client:
-        while httpx.get(f"{url}/health/ready").json()["n_workers"] < 1:
-            time.sleep(0.2)
+    with (
+        served(folder, workers=1, scope="submit") as service,
+        Client(service.url, key=service.env["THEMES_KEY"]) as client,
+    ):
         write_csv(folder / "few.csv", texts[:20])
         client.wait(client.submit(folder / "few.csv").id)
         began = time.perf_counter()
@@ -127,7 +100,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rate = one_core_rate(folder, texts)
-        with served(folder) as (url, process):
+        with served(folder) as service:
+            url, process = service.url, psutil.Process(service.process.pid)
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
             with httpx.Client(base_url=url, timeout=600, limits=limits) as client:
 

@@ -13,7 +13,7 @@ WAITING: Final = 2048
 """Connections that may wait in the kernel to be taken up."""
 
 
-class _Server(uvicorn.Server):
+class PatientServer(uvicorn.Server):
     """Takes up a few connections at a time, while as many as ever may wait.
 
     asyncio has one number for both: with 2,000 it would set up 2,000 connections before it answers anybody.
@@ -27,16 +27,22 @@ class _Server(uvicorn.Server):
                 same.listen(WAITING)
 
 
+def configured(app: ASGIApp, host: str, port: int) -> PatientServer:
+    """Return a server that does not listen yet."""
+    return PatientServer(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            backlog=ACCEPTED_AT_ONCE,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+        )
+    )
+
+
 def listen(app: ASGIApp, host: str, port: int) -> None:
     """Serve until stopped; exits where it cannot listen, after saying so."""
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        backlog=ACCEPTED_AT_ONCE,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-    )
     with suppress(KeyboardInterrupt):  # raised again by uvicorn once all is shut down
-        _Server(config).run()
+        configured(app, host, port).run()

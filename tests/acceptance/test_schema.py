@@ -1,61 +1,33 @@
 """What the service says of itself holds: requests made from its OpenAPI description, right and wrong, by Schemathesis."""
 
-import os
 import re
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
-BIN = Path(sys.executable).parent
+from tests.running_service import RunningService, running_service
+
+SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def place(tmp_path: Path, small_model: Path) -> Iterator[tuple[str, str]]:
-    """Yield the address of a service on a store of its own, and an admin key."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    env = {
-        **os.environ,
-        "THEMES_STORE": f"sqlite:///{tmp_path / 'themes.db'}",
-        "THEMES_SECRET_FILE": str(tmp_path / "secret"),
-        "THEMES_REGISTRY": str(tmp_path / "registry"),
-        "THEMES_REQUESTS_A_MINUTE": "1000000",
-    }
-    made = subprocess.run(
-        [BIN / "themes", "key", "create", "--scope", "admin", "explorer"],
-        env=env, check=True, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    command = [BIN / "themes", "serve", "--port", str(port), "--workers", "0", "--quiet", "--model", small_model]
-    process = subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(600):
-            try:
-                httpx.get(f"{url}/health/live").raise_for_status()
-                break
-            except httpx.TransportError:
-                assert process.poll() is None
-                time.sleep(0.1)
-        yield url, made.stdout.split()[-1]
-    finally:
-        process.terminate()
-        process.wait(60)
+def service(tmp_path: Path, small_model: Path) -> Iterator[RunningService]:
+    options = ["--quiet", "--model", small_model]
+    more = {"registry": str(tmp_path / "registry"), "requests_a_minute": "1000000"}
+    with running_service(tmp_path, scope="admin", options=options, **more) as running:
+        yield running
 
 
-def explore(url: str, key: str, n: int, folder: Path) -> str:
+def explore(service: RunningService, n: int, folder: Path) -> str:
     """Return what Schemathesis reports after n requests an operation in each of its phases, all checks on."""
     done = subprocess.run(
         [
-            BIN / "schemathesis", "--config-file", CONFIG, "run", f"{url}/openapi.json", "--header", f"Authorization: Bearer {key}",
+            SCHEMATHESIS, "--config-file", CONFIG, "run", f"{service.url}/openapi.json", "--header", f"Authorization: {service.key['authorization']}",
             "--phases", "examples,coverage,fuzzing,stateful", "--checks", "all", "--max-examples", str(n),
             "--seed", "1", "--generation-database", "none", "--continue-on-failure", "--no-color",
         ],
@@ -65,11 +37,13 @@ def explore(url: str, key: str, n: int, folder: Path) -> str:
     return done.stdout
 
 
-def test_every_operation_answers_as_it_is_described(place: tuple[str, str], tmp_path: Path) -> None:
-    said = explore(*place, 15, tmp_path)
+def test_every_operation_answers_as_it_is_described(service: RunningService, tmp_path: Path) -> None:
+    said = explore(service, 15, tmp_path)
     assert re.search(r"[1-9]\d+ generated", said), said[-2000:]
 
 
 @pytest.mark.soak
-def test_every_operation_answers_as_it_is_described_three_hundred_times(place: tuple[str, str], tmp_path: Path) -> None:
-    explore(*place, 300, tmp_path)
+def test_every_operation_answers_as_it_is_described_three_hundred_times(
+    service: RunningService, tmp_path: Path
+) -> None:
+    explore(service, 300, tmp_path)

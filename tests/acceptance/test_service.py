@@ -1,26 +1,22 @@
 """The real service on a real port, beside the command line."""
 
 import json
-import os
-import signal
-import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
 from nlp_service.client import Client
+from tests.running_service import THEMES, RunningService, running_service
 
-THEMES = Path(sys.executable).with_name("themes")
 pytestmark = pytest.mark.slow
 TEXTS = [
     "The street lights on our road have been out since May and I walk the long way round.",
@@ -38,23 +34,10 @@ def ask(url: str, body: Any = None) -> Any:
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen([THEMES, "serve", "--port", str(port)], stderr=subprocess.PIPE, text=True)
-    url = f"http://127.0.0.1:{port}"
-    for _ in range(300):
-        try:
-            ask(f"{url}/health/ready")
-            break
-        except OSError:
-            assert process.poll() is None
-            time.sleep(0.1)
-    yield url
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=30)
-    assert not any(text in errors for text in TEXTS)
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_service(tmp_path_factory.mktemp("service")) as service:
+        yield service.url
+    assert not any(text in service.log.read_text() for text in TEXTS)
 
 
 def test_the_service_codes_as_the_command_line_does(address: str, tmp_path: Path) -> None:
@@ -98,51 +81,21 @@ def test_a_refusal_is_a_problem(address: str) -> None:
     assert json.load(refused.value)["code"] == "invalid_request"
 
 
-@contextmanager
-def started(folder: Path, scope: str) -> Iterator[tuple["subprocess.Popen[bytes]", str, dict[str, str]]]:
-    """Yield a service with one worker on a store of its own, its address, and an environment with a key; its log is a file."""
-    env = {
-        **os.environ,
-        "THEMES_STORE": f"sqlite:///{folder / 'themes.db'}",
-        "THEMES_SECRET_FILE": str(folder / "secret"),
-        "THEMES_CHUNK_COMMENTS": "4",
-        "THEMES_BEAT_S": "0.3",
-        "THEMES_SILENT_S": "2",
-    }
-    made = subprocess.run(
-        [THEMES, "key", "create", "t", "--scope", scope], env=env, capture_output=True, text=True, check=True
-    )
-    env["THEMES_KEY"] = made.stdout.strip()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    with (folder / "log").open("w") as log:
-        service = subprocess.Popen([THEMES, "serve", "--port", str(port)], stderr=log, env=env)
-        for _ in range(600):
-            try:
-                if ask(f"{url}/health/ready")["n_workers"] == 1:
-                    break
-            except OSError:
-                assert service.poll() is None
-            time.sleep(0.1)
-        yield service, url, env
-        service.send_signal(signal.SIGTERM)
-        service.wait(60)
+BRISK = {"chunk_comments": "4", "beat_s": "0.3", "silent_s": "2"}
 
 
 def test_a_batch_handed_in_is_coded_as_the_command_line_does_though_its_worker_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_text("id,text\n" + "".join(f"c{i},{TEXTS[i % 4].replace(',', '')} {i}\n" for i in range(40)), "utf-8")
-    with started(tmp_path, "submit") as (service, url, env), Client(url, key=env["THEMES_KEY"]) as client:
+    with running_service(tmp_path, scope="submit", workers=1, **BRISK) as service, client_of(service) as client:
         submit = subprocess.Popen(
-            [THEMES, "submit", path, "--url", url, "--out", tmp_path / "out.csv"],
-            env=env,
+            [THEMES, "submit", path, "--url", service.url, "--out", tmp_path / "out.csv"],
+            env=service.env,
             stderr=subprocess.DEVNULL,
         )
         while not (batches := client.batches()) or not batches[0].n_done:
             time.sleep(0.05)
-        (worker,) = [p for p in psutil.Process(service.pid).children() if "worker" in p.cmdline()]
+        (worker,) = [p for p in psutil.Process(service.process.pid).children() if "worker" in p.cmdline()]
         worker.kill()
         assert submit.wait(240) == 0
         assert len(list(client.codings(batches[0].id))) == 40
@@ -153,7 +106,7 @@ def test_a_batch_handed_in_is_coded_as_the_command_line_does_though_its_worker_i
     done = subprocess.run([THEMES, "code", path, "--out", tmp_path / "direct.csv", "--quiet"], capture_output=True)
     assert done.returncode == 0
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "direct.csv").read_bytes()
-    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
     assert {"route": "/v1/batches", "status": 202}.items() <= next(e for e in lines if e["method"] == "POST").items()
     assert "street" not in json.dumps(lines)
 
@@ -163,23 +116,24 @@ def test_twenty_erased_respondents_leave_no_byte_anywhere_within_a_minute(tmp_pa
     path = tmp_path / "in.csv"
     rows = [f"p{i},{TEXTS[i % 4].replace(',', '')} {i}{f' {marker}{i}' if i % 10 == 0 else ''}\n" for i in range(200)]
     path.write_text("id,text\n" + "".join(rows), "utf-8")
-    with started(tmp_path, "admin") as (_, url, env), Client(url, key=env["THEMES_KEY"]) as client:
+    with running_service(tmp_path, scope="admin", workers=1, **BRISK) as service, client_of(service) as client:
         batch = client.wait(client.submit(path).id)
         path.unlink()
         assert batch.n_done == 200
         assert holding(tmp_path, marker)
         until = time.monotonic() + 60
         for i in range(0, 200, 10):
-            request = urllib.request.Request(  # noqa: S310 -- our own server
-                f"{url}/v1/respondents/p{i}", headers={"authorization": f"Bearer {env['THEMES_KEY']}"}, method="DELETE"
-            )
-            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-                assert json.load(answer) == {"n_comments": 1, "batches": [batch.id]}
+            erased = httpx.delete(f"{service.url}/v1/respondents/p{i}", headers=service.key, timeout=60)
+            assert erased.json() == {"n_comments": 1, "batches": [batch.id]}
         while (left := holding(tmp_path, marker)) and time.monotonic() < until:
             time.sleep(0.5)
         assert left == []
         assert len(list(client.codings(batch.id))) == 180
     assert holding(tmp_path, marker) == []
+
+
+def client_of(service: RunningService) -> Client:
+    return Client(service.url, key=service.env["THEMES_KEY"])
 
 
 def holding(folder: Path, marker: str) -> list[str]:

@@ -87,7 +87,6 @@ bench-model-safety: setup
 
 bench-coverage: setup
 	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.coverage
-	$(BIN)/python -m benchmarks.coverage --clusters
 
 bench-round-pull: setup $(LS)/bin/label-studio
 	$(BIN)/python -m benchmarks.round_pull

@@ -60,8 +60,12 @@ PARTS: Final = {
     "coverage": (
         "Shares with intervals",
         "`make bench-coverage`: how often 95 % intervals hold the true share. On the NHS comments one trust's model meets the other trust, both ways, 300 draws of so many labels; `plain` is hand labels alone, `tags` counting "
-        "what the model says, `rare` themes that 0.5 to 2 % raise. Simulated consultations have shares of 0.5 to 60 %, 25 to 400 labels, 200 to 20,000 respondents and a useless, a middling or a perfect model, whose "
-        "estimates are exact: no interval around those fails to hold them.",
+        "what the model says, `rare` themes that 0.5 to 2 % raise.",
+    ),
+    "coverage_simulated": (
+        "Shares of simulated consultations",
+        "`make bench-coverage`: shares of 0.5 to 60 %, 50 to 400 labels, 200 to 20,000 respondents, and a useless, a middling or a perfect model, whose estimates are exact: any interval around those holds the truth. "
+        "How much a useless model widens is against Wilson's interval of the labels alone, from 25 labels on.",
     ),
     "coverage_clusters": (
         "Shares where people write several comments",

@@ -133,6 +133,10 @@ class LabelStudio:
             )
         return tasks
 
+    def delete_task(self, task: int) -> None:
+        """Delete a task with its answers and suggestions."""
+        self._call("DELETE", f"/api/tasks/{task}")
+
     def users(self) -> dict[int, str]:
         """Return the e-mail address of every account, by its id."""
         answer = self._call("GET", "/api/users")

@@ -252,6 +252,12 @@ def keys_in(export: Iterable[Mapping[str, Any]]) -> set[str]:
     return {str(key) for key in (_data(t).get("key") for t in export) if isinstance(key, str)}
 
 
+def tasks_with(keys: Iterable[str], export: Iterable[Mapping[str, Any]]) -> list[int]:
+    """Return the server's own numbers of the tasks in an export that have one of the keys."""
+    wanted = set(keys)
+    return [t["id"] for t in export if _data(t).get("key") in wanted and isinstance(t.get("id"), int)]
+
+
 def read_export(
     tasks: Sequence[Task], codebook: Codebook, export: Sequence[Mapping[str, Any]], users: Mapping[int, str]
 ) -> Pulled:

@@ -22,12 +22,15 @@ from safetensors.numpy import save as save_safetensors
 from models.calibration import Calibration
 from models.codebook import codebook_from_document, codebook_to_document
 from models.lexical import N_BUCKETS
+from models.trained_on import Marks
 from models.vocabulary import Codebook, ModelId, ThemesError
 from models.weight_changes import CHANGE_GROUP, Change
 
 FORMAT: Final = 2
 MANIFEST: Final = "manifest.json"
 REQUIRED: Final = ("calibration.json", "card.json", "card.md", "codebook.json", "tagger.safetensors")
+MARKS: Final = "trained_on.safetensors"
+"""Where residents' comments were learnt from."""
 MAX_FILE_BYTES: Final = 50_000_000
 MAX_FILES: Final = 16
 _CHANGE: Final = ("rows", "codes", "steps")
@@ -86,6 +89,8 @@ class Artefact:
     card_text: str
     model_id: ModelId | None = None
     """Set by reading: the id is that of the folder as it lies."""
+    trained_on: Marks | None = None
+    """See `models.trained_on`; keyed with the card's `data_sha256`. None: nobody's words, or a model that is older than marks."""
 
 
 def audit(folder: Path) -> dict[str, bytes]:
@@ -142,6 +147,7 @@ def read_artefact(folder: Path) -> Artefact:
             card=json.loads(content["card.json"]),
             card_text=content["card.md"].decode("utf-8"),
             model_id=model_id_of(manifest),
+            trained_on=_marks(load_safetensors(content[MARKS])) if MARKS in content else None,
         )
     except (KeyError, TypeError, ValueError, SafetensorError) as error:
         raise _broken(f"its files do not fit together ({type(error).__name__}).") from error
@@ -171,6 +177,8 @@ def write_artefact(folder: Path, artefact: Artefact) -> ModelId:
         "codebook.json": _json(codebook_to_document(artefact.codebook)),
         "tagger.safetensors": save_safetensors({k: np.ascontiguousarray(v) for k, v in sorted(arrays.items())}),
     }
+    if artefact.trained_on is not None:
+        files[MARKS] = save_safetensors({"marks": artefact.trained_on})
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "name": artefact.name,
@@ -228,6 +236,13 @@ def _tagger(arrays: Mapping[str, NDArray[Any]], n_themes: int) -> Tagger:
         smoothing,
         changes,
     )
+
+
+def _marks(arrays: Mapping[str, NDArray[Any]]) -> Marks:
+    marks = arrays["marks"]
+    if marks.ndim != 1 or marks.dtype != np.uint64:
+        raise ValueError("the marks of what was learnt from are no list of numbers")
+    return marks
 
 
 def _change(rows: NDArray[Any], codes: NDArray[Any], steps: NDArray[Any]) -> Change:

@@ -63,6 +63,8 @@ class Gold:
     file: str
     sha256: str
     n_comments: int
+    earlier: tuple[str, ...] = ()
+    """Digests that it had before respondents were erased from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +126,13 @@ def _registry(document: Mapping[str, Any]) -> Registry:
         entries=tuple(Entry(**e) for e in document["entries"]),
         published={k: tuple(ModelId(m) for m in v) for k, v in document["published"].items()},
         pins={k: ModelId(v) for k, v in document["pins"].items()},
-        gold={k: Gold(**v) for k, v in document["gold"].items()},
+        gold={k: _gold(v) for k, v in document["gold"].items()},
         events=tuple(Event(**e) for e in document["events"]),
     )
+
+
+def _gold(document: Mapping[str, Any]) -> Gold:
+    return Gold(**{**document, "earlier": tuple(document.get("earlier", ()))})
 
 
 def folder_of(registry: Path, model: ModelId) -> Path:
@@ -174,6 +180,18 @@ def refuse(registry: Path, source: Path, entry: Entry, *, gold: Gold | None = No
             gold=before.gold if gold is None else {**before.gold, entry.codebook_id: gold},
             events=(*before.events, Event(entry.at, "refuse", entry.model, entry.reason)),
         )
+
+    return _changed(registry, change)
+
+
+def shrink_gold(registry: Path, codebook_id: str, *, sha256: str, n_comments: int, at: datetime) -> Registry:
+    """Write down what the fixed gold set of a codebook is now that respondents were erased from it."""
+
+    def change(before: Registry) -> Registry:
+        was = before.gold[codebook_id]
+        now = Gold(was.file, sha256, n_comments, (*was.earlier, was.sha256))
+        event = Event(at.isoformat(timespec="seconds"), "shrink gold", codebook_id, "a respondent was erased")
+        return replace(before, gold={**before.gold, codebook_id: now}, events=(*before.events, event))
 
     return _changed(registry, change)
 

@@ -1,10 +1,17 @@
-"""The use case: a respondent's wish to be forgotten. Every comment, its codings and its traces on disk go."""
+"""The use case: a respondent's wish to be forgotten. Every comment, its codings, decisions and traces on disk go."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import ColumnElement, delete, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from models.artefact import STARTER, ArtefactError, read_artefact
+from models.registry import folder_of, read_registry
+from models.trained_on import holds_any
+from models.vocabulary import ModelId
+from nlp_service.erase_files import Places, Wish, erase_from_files
 from nlp_service.store import tables
 from nlp_service.store.audit import add_entry
 from nlp_service.store.database import Database
@@ -14,15 +21,35 @@ _TABLES = ("comments", "codings")
 
 
 @dataclass(frozen=True, slots=True)
+class LearntFrom:
+    """Which models of the registry learnt from somebody's comments."""
+
+    models: tuple[ModelId, ...] = ()
+    unknown: tuple[ModelId, ...] = ()
+    """Without marks of what they learnt from, or broken: it cannot be told."""
+
+
+@dataclass(frozen=True, slots=True)
 class Erased:
-    """What was erased: counts and batches, no names."""
+    """What was erased: counts, batches and models, no names."""
 
     n_comments: int
     batches: tuple[BatchId, ...]
+    n_lines: int = 0
+    """Of decisions files, codings files and rounds."""
+    n_tasks: int = 0
+    """In Label Studio."""
+    learnt_from: LearntFrom = field(default_factory=LearntFrom)
+    left: tuple[str, ...] = ()
+    """What is still to be done; empty once all is gone."""
 
 
-def erase_respondent(database: Database, respondent: str, *, consultation: str | None, actor: str) -> Erased:
-    """Erase all comments of a respondent, with their codings and the space that they took on disk.
+def erase_respondent(
+    database: Database, respondent: str, *, consultation: str | None, actor: str, places: Places
+) -> Erased:
+    """Erase all comments of a respondent, with their codings, decisions, tasks and the space that they took on disk.
+
+    Files go first: if one cannot be written, the store still knows what to look for when the same is asked again.
 
     Parameters
     ----------
@@ -30,6 +57,13 @@ def erase_respondent(database: Database, respondent: str, *, consultation: str |
         The id that batches give them: the row's id, or the speaker of a workshop.
     consultation
         Only there; None: everywhere.
+    places
+        Where else to look.
+
+    Raises
+    ------
+    ThemesError
+        If a place cannot be used. The store holds the comments still then.
 
     Notes
     -----
@@ -37,24 +71,63 @@ def erase_respondent(database: Database, respondent: str, *, consultation: str |
     its own write-ahead log and its backups keep older pages until they are recycled.
     """
     c = tables.comments.c
+    mine = c.respondent == respondent
+    if consultation is not None:
+        there = select(tables.batches.c.id).where(tables.batches.c.consultation == consultation)
+        mine &= c.batch.in_(there)
+    with database.read() as connection:
+        written = frozenset(
+            (r.comment_id, r.text) for r in connection.execute(select(c.comment_id, c.text).where(mine))
+        )
+    files = erase_from_files(Wish(respondent, written, everywhere=consultation is None), places)
+    learnt_from = find_models(places.registry, {*written, *((respondent, t) for _, t in written), *files.written})
+    n_comments, batches = _erase_from_store(
+        database, mine, actor, consultation or "all", lines=files.n_lines, tasks=files.n_tasks
+    )
+    return Erased(n_comments, batches, files.n_lines, files.n_tasks, learnt_from, tuple(files.left))
+
+
+def find_models(registry: Path, written: Iterable[tuple[str, str]]) -> LearntFrom:
+    """Return the models of a registry that learnt from one of the comments; the shipped one learnt from nobody's.
+
+    Parameters
+    ----------
+    written
+        Who wrote it, by the respondent's or the comment's id, and the text as it came in.
+    """
+    comments = list(written)
+    models: set[ModelId] = set()
+    unknown: set[ModelId] = set()
+    starter = read_artefact(STARTER).model_id
+    for model in {e.model for e in read_registry(registry).entries} - {starter}:
+        try:
+            artefact = read_artefact(folder_of(registry, model))
+        except ArtefactError:
+            unknown.add(model)
+            continue
+        if artefact.trained_on is None:
+            unknown.add(model)
+        elif holds_any(artefact.trained_on, comments, key=str(artefact.card["data_sha256"])):
+            models.add(model)
+    return LearntFrom(tuple(sorted(models)), tuple(sorted(unknown)))
+
+
+def _erase_from_store(
+    database: Database, mine: ColumnElement[bool], actor: str, subject: str, **counts: int
+) -> tuple[int, tuple[BatchId, ...]]:
+    batch = tables.comments.c.batch
     with database.write() as connection:
-        mine = c.respondent == respondent
-        if consultation is not None:
-            there = select(tables.batches.c.id).where(tables.batches.c.consultation == consultation)
-            mine &= c.batch.in_(there)
-        found = connection.execute(select(c.batch, func.count()).where(mine).group_by(c.batch)).all()
+        found = connection.execute(select(batch, func.count()).where(mine).group_by(batch)).all()
         connection.execute(delete(tables.comments).where(mine))
-        for batch, n in found:
+        for one, n in found:
             connection.execute(
-                update(tables.batches)
-                .where(tables.batches.c.id == batch)
-                .values(n_erased=tables.batches.c.n_erased + n)
+                update(tables.batches).where(tables.batches.c.id == one).values(n_erased=tables.batches.c.n_erased + n)
             )
         n_comments = sum(n for _, n in found)
-        add_entry(connection, actor, "respondent.erase", consultation or "all", comments=n_comments)
+        add_entry(connection, actor, "respondent.erase", subject, comments=n_comments, **counts)
     if n_comments:
         _forget_pages(database)
-    return Erased(n_comments, tuple(BatchId(b) for b, _ in found))
+    return n_comments, tuple(BatchId(b) for b, _ in found)
 
 
 def _forget_pages(database: Database) -> None:

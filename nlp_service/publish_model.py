@@ -102,7 +102,7 @@ def publish_model(request: PublishRequest, *, now: datetime) -> Published:
 def _doubts_about_gold(artefact: Artefact, gold: Gold) -> list[str]:
     """Return what to know before the gate's word is trusted: whether training kept the gold set out."""
     kept_out = artefact.card.get("gold")
-    if isinstance(kept_out, dict) and kept_out.get("sha256") == gold.sha256:
+    if isinstance(kept_out, dict) and kept_out.get("sha256") in (gold.sha256, *gold.earlier):
         return []
     return [
         "the model's card does not say that this gold set was kept out of its training: if it was not, the gate flatters it "
@@ -138,7 +138,8 @@ def _gold(request: PublishRequest, registry: Registry, artefact: Artefact) -> tu
             allowed="one gold set for all models of a codebook, or figures cannot be compared.",
             next_step="give the fixed one, or add --new-gold to fix this one from now on.",
         )
-    return Gold(str(path.resolve()), digest, len(decided)), decided
+    same = fixed if fixed is not None and digest == fixed.sha256 else None
+    return Gold(str(path.resolve()), digest, len(decided), same.earlier if same is not None else ()), decided
 
 
 def _coded(

@@ -4,6 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ DECISIONS: Final = "decisions.jsonl"
 SETTLED: Final = "settled.jsonl"
 AGREEMENT: Final = "agreement.json"
 PROBLEMS: Final = "problems.jsonl"
+ERASED: Final = "erased.json"
+"""Keys of tasks whose respondents were erased: they are deleted from Label Studio and never put there again."""
 MAX_FILE_BYTES: Final = 1_000_000_000
 
 
@@ -72,6 +75,37 @@ def write_round(folder: Path, round_: Round) -> None:
             allowed="a new folder in one that exists.",
             next_step="change --out, or make room.",
         ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class ErasedTasks:
+    """Keys of the tasks that were erased from a round."""
+
+    keys: frozenset[str] = frozenset()
+    left: frozenset[str] = frozenset()
+    """Those that Label Studio may still have."""
+
+
+def read_erased(folder: Path) -> ErasedTasks:
+    """Return what was erased from a round."""
+    if not (folder / ERASED).exists():
+        return ErasedTasks()
+    document = _json(folder / ERASED)
+    keys, left = document.get("keys"), document.get("left")
+    if not isinstance(keys, list) or not isinstance(left, list):
+        raise _broken(ERASED)
+    return ErasedTasks(frozenset(map(str, keys)), frozenset(map(str, left)))
+
+
+def write_erased(folder: Path, erased: ErasedTasks) -> None:
+    """Write down what was erased from a round."""
+    write_json(folder / ERASED, {"keys": sorted(erased.keys), "left": sorted(erased.left)})
+
+
+def without_erased(round_: Round, folder: Path) -> Round:
+    """Return the round without the tasks that were erased from it."""
+    gone = read_erased(folder).keys
+    return replace(round_, tasks=tuple(t for t in round_.tasks if t.key not in gone)) if gone else round_
 
 
 def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:

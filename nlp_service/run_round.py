@@ -44,6 +44,7 @@ from annotation.round import (
     ready_settings,
     settle,
     task_document,
+    tasks_with,
 )
 from annotation.vectors import make_vectors
 from models.artefact import STARTER, Artefact, read_artefact
@@ -58,8 +59,11 @@ from nlp_service.round_folder import (
     PROBLEMS,
     SETTLED,
     find_round,
+    read_erased,
     read_round,
     with_adjudication,
+    without_erased,
+    write_erased,
     write_json,
     write_lines,
     write_round,
@@ -157,6 +161,7 @@ def start_round(request: StartRequest, server: Server) -> Started:
             )
         if before is not None:
             plan = with_adjudication(replace(plan, projects=before.projects), before.of(Kind.ADJUDICATION))
+            plan = without_erased(plan, request.out)
         plan = replace(plan, url=server.url)
         n_added = 0
         with server.connect() as studio:
@@ -375,6 +380,7 @@ def pull_round(folder: Path, server: Server) -> PulledRound:
         If the round or the server cannot be used. The files stay as they were then.
     """
     with locked(folder):
+        delete_erased(folder, server)
         pulled = look_at_round(folder, server)
         decided = [a for a in (*pulled.answers, *pulled.outcomes) if a.themes is not None]
         write_lines(folder / DECISIONS, (decision_line(pulled.round, a) for a in decided))
@@ -382,6 +388,25 @@ def pull_round(folder: Path, server: Server) -> PulledRound:
         write_json(folder / AGREEMENT, _agreement(pulled.round, pulled.answers).to_document())
         write_lines(folder / PROBLEMS, (_problem_line(kind, p) for kind, p in pulled.problems))
     return pulled
+
+
+def delete_erased(folder: Path, server: Server) -> int:
+    """Delete from the server what was erased from a round, and return how many tasks those were. The caller holds the round.
+
+    Raises
+    ------
+    ThemesError
+        If the server cannot be used. Given again, it deletes what is left.
+    """
+    erased, n_tasks = read_erased(folder), 0
+    if erased.left:
+        with server.connect() as studio:
+            for _, project in read_round(folder).projects:
+                for task in tasks_with(erased.left, studio.export(project)):
+                    studio.delete_task(task)
+                    n_tasks += 1
+        write_erased(folder, replace(erased, left=frozenset()))
+    return n_tasks
 
 
 def look_at_round(folder: Path, server: Server) -> PulledRound:

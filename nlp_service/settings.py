@@ -2,9 +2,10 @@
 
 import os
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.model import Backend
 
@@ -56,7 +57,15 @@ class Settings(BaseSettings):
     """THEMES_MAX_WAITING_COMMENTS: with more than these waiting to be coded, no batch is taken."""
     requests_a_minute: int = Field(default=6_000, ge=1, le=1_000_000)
     """THEMES_REQUESTS_A_MINUTE: requests that a key may make; callers without one share as many."""
+    erase_from: Annotated[tuple[Path, ...], NoDecode] = ()
+    """THEMES_ERASE_FROM: rounds' folders, files of JSON lines and folders that hold either, with colons between; erasing a
+    respondent looks there too."""
     url: str = "http://127.0.0.1:8765"
     """THEMES_URL: the service that `themes submit` hands files to."""
     key: str | None = Field(default=None, repr=False)
     """THEMES_KEY: the API key that it does so with."""
+
+    @field_validator("erase_from", mode="before")
+    @classmethod
+    def _paths(cls, given: object) -> object:
+        return tuple(part for part in given.split(os.pathsep) if part) if isinstance(given, str) else given

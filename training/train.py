@@ -17,6 +17,7 @@ from models.calibration import BEST_F1, Aim, Calibration, fit_calibration
 from models.lexical import N_BUCKETS
 from models.model import Backend, build_classifier
 from models.tokens import WordPieces
+from models.trained_on import make_marks
 from models.vocabulary import Codebook, DecidedComment, ModelId, ThemesError
 from models.weight_changes import merge_updates
 from models.weights import DEFAULT_BASE, Base, read_base
@@ -65,10 +66,12 @@ class About:
         "Measured on the decisions it was trained from, held out in parts; other consultations may differ.",
     )
     rebuild: str = "themes train --decisions FILE --codebook FILE --out DIR"
+    invented: bool = False
+    """Whether the comments were written for the purpose: then they are nobody's, and no marks of them are kept."""
 
 
 def read_about(path: Path) -> About:
-    """Return what a YAML file says of a model: any of name, version, rebuild (texts), data, limits (lists of texts).
+    """Return what a YAML file says of a model: any of name, version, rebuild (texts), data, limits (lists of texts), invented (true or false).
 
     Raises
     ------
@@ -85,6 +88,7 @@ def read_about(path: Path) -> About:
             data=tuple(str(line) for line in given.get("data", plain.data)),
             limits=tuple(str(line) for line in given.get("limits", plain.limits)),
             rebuild=str(given.get("rebuild", plain.rebuild)),
+            invented=given.get("invented", plain.invented) is True,
         )
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError) as error:
         raise AboutError(
@@ -95,7 +99,7 @@ def read_about(path: Path) -> About:
     if odd:
         raise AboutError(
             f"{path.name} has the field {odd[0]!r}.",
-            allowed="name, version, rebuild, data, limits.",
+            allowed="name, version, rebuild, data, limits, invented.",
             next_step="take it out.",
         )
     return about
@@ -231,8 +235,15 @@ def train(
     facts |= {"splits": beside} if beside else {}
     facts |= {"theme_rates": rates} if rates is not None else {}
     facts |= {"coder_agreement": agreement} if agreement is not None else {}
-    model_id = write_artefact(out, replace(artefact, card=facts, card_text=make_card(facts, codebook)))
+    marks = None if about.invented else make_marks(map(_written, decided), key=facts["data_sha256"])
+    model_id = write_artefact(
+        out, replace(artefact, card=facts, card_text=make_card(facts, codebook), trained_on=marks)
+    )
     return Trained(model_id, facts, tuple(suspects))
+
+
+def _written(d: DecidedComment) -> tuple[str, str]:
+    return d.comment.respondent or d.comment.id, d.comment.text
 
 
 def _artefact(

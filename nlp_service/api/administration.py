@@ -14,6 +14,7 @@ from models.registry import read_registry, roll_back
 from nlp_service.api.metrics import MEDIA_TYPE
 from nlp_service.api.permission import TheCaller, TheService
 from nlp_service.api.problems import ForbiddenError, OwnKeyError
+from nlp_service.erase_files import make_places
 from nlp_service.erase_respondent import erase_respondent
 from nlp_service.store.audit import add_entry, read_entries
 from nlp_service.store.batches import n_waiting_comments, open_runs
@@ -72,6 +73,11 @@ class ErasedOut(BaseModel):
 
     n_comments: int
     batches: list[str]
+    n_lines: int = Field(description="Lines of decisions files, codings files and rounds; see THEMES_ERASE_FROM.")
+    n_tasks: int = Field(description="Tasks in Label Studio.")
+    models: list[str] = Field(description="Models of the registry that were trained on one of the comments.")
+    models_unknown: list[str] = Field(description="Models of which that cannot be told.")
+    left: list[str] = Field(description="What could not be erased yet: ask again. Empty once all is gone.")
 
 
 class ModelOut(BaseModel):
@@ -152,9 +158,23 @@ def erase(
     caller: TheCaller,
     consultation: Annotated[str | None, Query(min_length=1, max_length=200)] = None,
 ) -> ErasedOut:
-    """Erase all comments of a respondent with their codings, in one consultation or in all that the key opens."""
-    done = erase_respondent(service.database, respondent, consultation=caller.narrowed(consultation), actor=caller.id)
-    return ErasedOut(n_comments=done.n_comments, batches=list(done.batches))
+    """Erase all that a respondent said, with codings, decisions and tasks, in one consultation or in all that the key opens."""
+    done = erase_respondent(
+        service.database,
+        respondent,
+        consultation=caller.narrowed(consultation),
+        actor=caller.id,
+        places=make_places(service.settings),
+    )
+    return ErasedOut(
+        n_comments=done.n_comments,
+        batches=list(done.batches),
+        n_lines=done.n_lines,
+        n_tasks=done.n_tasks,
+        models=list(done.learnt_from.models),
+        models_unknown=list(done.learnt_from.unknown),
+        left=list(done.left),
+    )
 
 
 @router.get("/v1/models", summary="Models")

@@ -10,7 +10,9 @@ from models.model import ModelNotFoundError
 from models.registry import RegistryBusyError, RegistryError
 from models.vocabulary import ThemesError
 from nlp_service.classify_texts import BusyError, OtherModelError
+from nlp_service.erase_files import EraseError
 from nlp_service.export_codings import NotDoneError
+from nlp_service.run_round import RoundBusyError
 from nlp_service.store.database import StoreGoneError
 from nlp_service.store.idempotency import InFlightError
 from nlp_service.store.keys import KeyNotFoundError
@@ -83,6 +85,7 @@ STATUS: Final[dict[type[ThemesError], int]] = {
     NotDoneError: 409,
     OwnKeyError: 409,
     RegistryError: 409,
+    EraseError: 409,
     OtherModelError: 409,
     InFlightError: 409,
     TooLargeError: 413,
@@ -92,6 +95,7 @@ STATUS: Final[dict[type[ThemesError], int]] = {
     BusyError: 503,
     QueueFullError: 503,
     RegistryBusyError: 503,
+    RoundBusyError: 503,
     StoreGoneError: 503,
 }
 """All others are 422: what was sent cannot be used."""
@@ -101,6 +105,7 @@ RETRY_AFTER_S: Final[dict[type[ThemesError], int]] = {
     BusyError: 1,
     QueueFullError: 30,
     RegistryBusyError: 5,
+    RoundBusyError: 5,
     StoreGoneError: 5,
 }
 

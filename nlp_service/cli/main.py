@@ -17,6 +17,7 @@ from models.vocabulary import ThemesError
 from nlp_service.cli.candidates import candidates
 from nlp_service.cli.code import code
 from nlp_service.cli.codebook import codebook
+from nlp_service.cli.erase import erase
 from nlp_service.cli.inspect import inspect
 from nlp_service.cli.key import key
 from nlp_service.cli.model import model
@@ -77,6 +78,7 @@ for command in (
     serve,
     worker,
     key,
+    erase,
     store,
     submit,
 ):

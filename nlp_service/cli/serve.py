@@ -60,6 +60,8 @@ def serve(host: str, port: int, model: str | None, workers: int, round_folder: P
     from nlp_service.store.keys import KeyRing, read_secret  # noqa: PLC0415
 
     settings, is_local = Settings(), _is_loopback(host)
+    if round_folder is not None:
+        settings = settings.model_copy(update={"erase_from": (*settings.erase_from, round_folder)})
     keys = KeyRing(open_store(settings.store), read_secret(settings.secret_file))
     if not is_local and not keys.has_keys():
         raise ServeRefusedError(

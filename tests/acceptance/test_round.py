@@ -58,6 +58,7 @@ class Studio:
         given = {
             "THEMES_REGISTRY": str(self.place / "registry"), "OMP_NUM_THREADS": "1", "THEMES_JOBS": "1",
             "THEMES_LABEL_STUDIO_URL": self.server.url, "THEMES_LABEL_STUDIO_TOKEN": self.server.admin.token,
+            "THEMES_STORE": f"sqlite:///{self.place / 'themes.db'}",
         }  # fmt: skip
         words = [str(a) for a in arguments]
         if process:
@@ -185,6 +186,21 @@ def test_a_round_from_codings_to_a_model_that_codes(studio: Studio, small_model:
     assert again[0]["model"] in said
     assert again[0]["model"] in studio.themes("model", "list")
     assert not any(c.text in said + table for c in short if len(c.text) > 12)
+
+    gold = {line["text"].casefold() for line in lines(out / "gold.jsonl")}
+    differed = [line for line in settled if line["coder"] == "adjudicated" and line["text"].casefold() not in gold]
+    somebody = max(differed, key=lambda line: len(line["text"]))
+    told = studio.themes("erase", somebody["comment_id"], "--from", out)
+    assert "2 tasks in Label Studio" in told
+    assert f"trained on them: {again[0]['model']}" in told
+    assert [p.name for p in out.glob("*.jsonl") if somebody["comment_id"] in {e["comment_id"] for e in lines(p) if "comment_id" in e}] == []  # fmt: skip
+    shown = [t["data"]["text"] for kind in (blind, assisted, third) for t in studio.admin.tasks(kind)]
+    assert somebody["text"] not in shown
+    kept = lines(out / "decisions.jsonl")
+    assert "59 comments settled" in studio.themes("round", "pull", "round-1")
+    assert lines(out / "decisions.jsonl") == kept
+    assert "0 tasks added" in studio.themes(*begin)
+    assert "0 lines of files, 0 tasks" in studio.themes("erase", somebody["comment_id"], "--from", out)
 
 
 def test_the_second_start_of_a_server_keeps_its_accounts(studio: Studio) -> None:

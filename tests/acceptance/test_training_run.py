@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from models.artefact import read_artefact
+from models.trained_on import holds_any
+
 THEMES = Path(sys.executable).with_name("themes")
 pytestmark = pytest.mark.slow
 BOOK = "id: flat\nversion: '1'\nthemes:\n" + "".join(
@@ -82,6 +85,11 @@ def test_a_small_model_is_trained_verified_evaluated_and_used(tmp_path: Path) ->
         "model",
     }
     assert result["micro_f1"] > 0.6
+    artefact = read_artefact(model)
+    assert artefact.trained_on is not None
+    asked = {line["comment_id"]: [(line["comment_id"], line["text"])] for line in lines}
+    learnt = {i: holds_any(artefact.trained_on, one, key=artefact.card["data_sha256"]) for i, one in asked.items()}
+    assert [i for i, known in learnt.items() if not known] == ["noise0"]  # it is in the gold set
     out = tmp_path / "o.jsonl"
     themes("code", decisions, "--out", out, "--model", model, "--quiet")
     assert len(out.read_text().splitlines()) == 15

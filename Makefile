@@ -10,7 +10,7 @@ export HF_HUB_OFFLINE := 1
 
 .PHONY: setup label-studio demo check test test-desktop soak bench bench-real bench-speed bench-bytes bench-bad-input \
   bench-column-roles bench-file-corpus bench-regexes bench-nhs bench-few-labels bench-model-safety \
-  bench-coverage bench-round-pull bench-queue bench-personal-data bench-load bench-kills bench-disk-full bench-hidden-themes \
+  bench-coverage bench-round-pull bench-queue bench-personal-data bench-load bench-kills bench-many-workers bench-disk-full bench-hidden-themes \
   bench-refi-qda bench-report measurements starter-model safeguarding-model clean
 
 setup: $(READY)
@@ -102,6 +102,9 @@ bench-load: setup
 
 bench-kills: setup
 	$(BIN)/python -m benchmarks.kill_batches
+
+bench-many-workers: setup
+	$(BIN)/python -m benchmarks.many_workers
 
 # Mounts a small disk of its own, so it needs root.
 bench-disk-full: setup

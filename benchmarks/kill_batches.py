@@ -31,8 +31,8 @@ WORKERS, CHUNK = 3, 32
 SILENT_S, PAUSE_S = 3.0, (0.5, 6.0)
 
 
-def start(url: str) -> "subprocess.Popen[bytes]":
-    env = {**os.environ, "THEMES_STORE": url, "THEMES_BEAT_S": "0.5", "THEMES_SILENT_S": str(SILENT_S)}
+def start(url: str, *, silent_s: float = SILENT_S) -> "subprocess.Popen[bytes]":
+    env = {**os.environ, "THEMES_STORE": url, "THEMES_BEAT_S": "0.5", "THEMES_SILENT_S": str(silent_s)}
     return subprocess.Popen([THEMES, "worker", "--jobs", "1"], env=env, stderr=subprocess.DEVNULL)
 
 

@@ -102,6 +102,10 @@ PARTS: Final = {
         "Killed workers",
         "`make bench-kills`: workers killed at random moments; every finished batch compared, byte for byte, with `themes code`.",
     ),
+    "many_workers": (
+        "Many workers",
+        "`make bench-many-workers`: eight workers on one PostgreSQL server, 200 batches handed in while they run; each comment's coding compared with that of `themes code`.",
+    ),
     "disk_full": (
         "A disk that is full",
         "`make bench-disk-full`: the database's disk filled up at random moments while a worker codes; whether the service says so, and whether all goes on once there is room.",

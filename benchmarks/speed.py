@@ -20,11 +20,11 @@ N, MANY, N_COMPARED = 10_000, 100_000, 10_000
 THEMES = Path(sys.executable).with_name("themes")
 
 
-def write_csv(path: Path, texts: list[str]) -> None:
+def write_csv(path: Path, texts: list[str], *, first: int = 0) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         out = csv.writer(file)
         out.writerow(["id", "text"])
-        out.writerows((f"c{i}", t) for i, t in enumerate(texts))
+        out.writerows((f"c{i}", t) for i, t in enumerate(texts, first))
 
 
 def timed_code(source: Path, out: Path) -> tuple[float, float]:

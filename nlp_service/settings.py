@@ -56,6 +56,10 @@ class Settings(BaseSettings):
     """THEMES_MAX_WAITING_COMMENTS: with more than these waiting to be coded, no batch is taken."""
     requests_a_minute: int = Field(default=6_000, ge=1, le=1_000_000)
     """THEMES_REQUESTS_A_MINUTE: requests that a key may make; callers without one share as many."""
+    webhook_retry_s: float = Field(default=10.0, gt=0, le=3600)
+    """THEMES_WEBHOOK_RETRY_S: seconds before a webhook that did not answer well is called again; later calls wait longer."""
+    webhook_private: bool = False
+    """THEMES_WEBHOOK_PRIVATE: webhooks may lead into private networks, as 10.0.0.0/8; for the service and its workers."""
     url: str = "http://127.0.0.1:8765"
     """THEMES_URL: the service that `themes submit` hands files to."""
     key: str | None = Field(default=None, repr=False)

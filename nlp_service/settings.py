@@ -1,16 +1,17 @@
-"""Settings from the environment, each documented in docs/reference/settings.md."""
+"""Settings from the environment and from a file, each documented in docs/reference/settings.md."""
 
 import os
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from models.model import Backend
+from nlp_service.settings_file import read_settings_file
 
 
 class Settings(BaseSettings):
-    """What can be set from outside; command-line options win over these."""
+    """What can be set from outside: command-line options win over the environment, and that over the file of THEMES_SETTINGS."""
 
     model_config = SettingsConfigDict(env_prefix="THEMES_", extra="ignore")
 
@@ -64,3 +65,16 @@ class Settings(BaseSettings):
     """THEMES_URL: the service that `themes submit` hands files to."""
     key: str | None = Field(default=None, repr=False)
     """THEMES_KEY: the API key that it does so with."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- its signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- as above
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where settings come from, first what wins; raises SettingsFileError."""
+        from_file = read_settings_file(settings_cls.model_fields)
+        return init_settings, env_settings, InitSettingsSource(settings_cls, dict(from_file))

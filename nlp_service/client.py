@@ -105,6 +105,17 @@ class BatchStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Webhook:
+    """An address that is called when a run ends."""
+
+    id: str
+    url: str
+    consultation: str | None
+    secret: str | None = None
+    """What its calls are signed with; only there when it has just been made."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Call:
     """A call to make: what both clients share."""
 
@@ -219,6 +230,24 @@ class Client:
         """Delete a batch with all it holds."""
         self._send(_Call("DELETE", f"/v1/batches/{batch}"))
 
+    def make_webhook(self, url: str, *, consultation: str | None = None) -> Webhook:
+        """Return a new webhook with its secret, which cannot be had again. If the connection fails, look for one too many."""
+        return _webhook(self._send(_make_webhook(url, consultation)).json())
+
+    def webhooks(self) -> list[Webhook]:
+        """Return the webhooks that the key sees, oldest first."""
+        return [_webhook(w) for w in self._send(_Call("GET", "/v1/webhooks")).json()["webhooks"]]
+
+    def deliveries(self, webhook: str) -> list[dict[str, Any]]:
+        """Return what a webhook was told lately, newest first, and how far that has come."""
+        call = _Call("GET", f"/v1/webhooks/{webhook}/deliveries")
+        found: list[dict[str, Any]] = self._send(call).json()["deliveries"]
+        return found
+
+    def delete_webhook(self, webhook: str) -> None:
+        """Delete a webhook: it is called no more."""
+        self._send(_Call("DELETE", f"/v1/webhooks/{webhook}"))
+
     def _send(self, call: _Call) -> httpx.Response:
         for tries in range(1, TRIES + 1):
             try:
@@ -300,6 +329,14 @@ def _classify(texts: Sequence[str], model: str | None) -> _Call:
 def _submit(path: Path, idempotency_key: str | None, how: Mapping[str, Any]) -> _Call:
     params = {k: v for k, v in how.items() if v not in (None, (), [])}
     return _Call("POST", "/v1/batches", params, headers={"idempotency-key": idempotency_key or uuid.uuid4().hex}, file=path)  # fmt: skip
+
+
+def _make_webhook(url: str, consultation: str | None) -> _Call:
+    return _Call("POST", "/v1/webhooks", json={"url": url} | ({"consultation": consultation} if consultation else {}))
+
+
+def _webhook(body: Mapping[str, Any]) -> Webhook:
+    return Webhook(body["id"], body["url"], body["consultation"], body.get("secret"))
 
 
 def _download(batch: str, out: Path) -> _Call:

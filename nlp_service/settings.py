@@ -1,17 +1,24 @@
-"""Settings from the environment, each documented in docs/reference/settings.md."""
+"""Settings from the environment and from a file, each documented in docs/reference/settings.md."""
 
 import os
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from models.model import Backend
+from nlp_service.settings_file import read_settings_file
 
 
 class Settings(BaseSettings):
-    """What can be set from outside; command-line options win over these."""
+    """What can be set from outside: command-line options win over the environment, and that over the file of THEMES_SETTINGS."""
 
     model_config = SettingsConfigDict(env_prefix="THEMES_", extra="ignore")
 
@@ -60,6 +67,10 @@ class Settings(BaseSettings):
     erase_from: Annotated[tuple[Path, ...], NoDecode] = ()
     """THEMES_ERASE_FROM: rounds' folders, files of JSON lines and folders that hold either, with colons between; erasing a
     respondent looks there too."""
+    webhook_retry_s: float = Field(default=10.0, gt=0, le=3600)
+    """THEMES_WEBHOOK_RETRY_S: seconds before a webhook that did not answer well is called again; later calls wait longer."""
+    webhook_private: bool = False
+    """THEMES_WEBHOOK_PRIVATE: webhooks may lead into private networks, as 10.0.0.0/8; for the service and its workers."""
     url: str = "http://127.0.0.1:8765"
     """THEMES_URL: the service that `themes submit` hands files to."""
     key: str | None = Field(default=None, repr=False)
@@ -69,3 +80,16 @@ class Settings(BaseSettings):
     @classmethod
     def _paths(cls, given: object) -> object:
         return tuple(part for part in given.split(os.pathsep) if part) if isinstance(given, str) else given
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- its signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- as above
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where settings come from, first what wins; raises SettingsFileError."""
+        from_file = read_settings_file(settings_cls.model_fields)
+        return init_settings, env_settings, InitSettingsSource(settings_cls, dict(from_file))

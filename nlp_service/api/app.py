@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import compile_path
 
 from models.vocabulary import CodedComment, ThemesError
-from nlp_service.api import administration, batches
+from nlp_service.api import administration, batches, webhooks
 from nlp_service.api.description import describe
 from nlp_service.api.middleware import BodyLimit, HostCheck, RequestLog
 from nlp_service.api.permission import ACCESS, RateLimits, gate
@@ -166,6 +166,7 @@ def make_app(service: Service, *, write_log: Callable[[dict[str, str | int | flo
 
     app.include_router(batches.router)
     app.include_router(administration.router)
+    app.include_router(webhooks.router)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ThemesError, _refused)

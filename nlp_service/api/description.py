@@ -31,6 +31,7 @@ _CONFLICTS: Final = frozenset(
         ("POST", "/v1/batches/{batch}/runs"),
         ("POST", "/v1/codebooks/{codebook}/rollback"),
         ("DELETE", "/v1/keys/{key}"),
+        ("POST", "/v1/webhooks"),
     }
 )
 

@@ -42,6 +42,10 @@ ACCESS: Final[dict[tuple[str, str], Need]] = {
     ("GET", "/v1/keys"): Scope.ADMIN,
     ("DELETE", "/v1/keys/{key}"): Scope.ADMIN,
     ("GET", "/v1/audit"): "admin of all",
+    ("POST", "/v1/webhooks"): Scope.ADMIN,
+    ("GET", "/v1/webhooks"): Scope.ADMIN,
+    ("DELETE", "/v1/webhooks/{webhook}"): Scope.ADMIN,
+    ("GET", "/v1/webhooks/{webhook}/deliveries"): Scope.ADMIN,
 }
 
 _LOCAL: Final = "local"

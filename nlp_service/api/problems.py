@@ -17,6 +17,7 @@ from nlp_service.store.database import StoreGoneError
 from nlp_service.store.idempotency import InFlightError
 from nlp_service.store.keys import KeyNotFoundError
 from nlp_service.store.values import BatchNotFoundError
+from nlp_service.store.webhooks import TooManyWebhooksError, WebhookNotFoundError
 from nlp_service.submit_batch import QueueFullError, TooManyCommentsError
 
 
@@ -80,10 +81,12 @@ STATUS: Final[dict[type[ThemesError], int]] = {
     ForbiddenError: 403,
     BatchNotFoundError: 404,
     KeyNotFoundError: 404,
+    WebhookNotFoundError: 404,
     ModelNotFoundError: 404,
     NotAcceptableError: 406,
     NotDoneError: 409,
     OwnKeyError: 409,
+    TooManyWebhooksError: 409,
     RegistryError: 409,
     EraseError: 409,
     OtherModelError: 409,

@@ -1,4 +1,4 @@
-"""`themes worker`: codes batches of the store until stopped."""
+"""`themes worker`: codes batches of the store, and calls webhooks, until stopped."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from nlp_service.store.database import open_store
 @click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Processes that code. [default: one a core]")
 @click.option("--with-parent", is_flag=True, hidden=True, help="End when the process that started this one has ended.")
 def worker(jobs: int | None, with_parent: bool) -> None:
-    """Code the batches that wait in the store, until stopped. `themes serve` starts one; more may run anywhere.
+    """Code the batches that wait in the store, and call webhooks, until stopped. `themes serve` starts one; more may run anywhere.
 
     A worker that is stopped ends with the chunks that it has in hand; others go on with its batches.
 
@@ -28,12 +28,15 @@ def worker(jobs: int | None, with_parent: bool) -> None:
     from nlp_service.jobs.engine import Rhythm, Worker  # noqa: PLC0415
     from nlp_service.jobs.run_coder import RunCoder  # noqa: PLC0415
     from nlp_service.submit_batch import service_version  # noqa: PLC0415
+    from nlp_service.webhooks.courier import Courier  # noqa: PLC0415
+    from nlp_service.webhooks.sender import Sender  # noqa: PLC0415
 
     settings = Settings()
     coders = ProcessCoders(jobs or settings.jobs)
     database = open_store(settings.store)
     coder = RunCoder(database, coders, settings.encoder, settings.batch_size)
     started = Worker(database, coder, Rhythm(settings.beat_s, settings.silent_s), service_version=service_version())
+    courier = Courier(database, Sender(private=settings.webhook_private), retry_s=settings.webhook_retry_s)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         started.stop()
@@ -42,7 +45,9 @@ def worker(jobs: int | None, with_parent: bool) -> None:
         signal.signal(number, stop)
     if with_parent:
         threading.Thread(target=_end_with, args=(os.getppid(), started.stop), daemon=True).start()
+    courier.start()
     started.run(ready=lambda: click.echo(f"worker {started.id} codes batches", err=True))
+    courier.stop()
     coders.close()
     click.echo(f"worker {started.id} stopped", err=True)
     os._exit(0)  # steps that wait for ever are left to the next worker

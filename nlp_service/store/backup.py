@@ -16,7 +16,8 @@ from nlp_service.report.codings_file import written_aside
 from nlp_service.store import tables
 from nlp_service.store.database import Database
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""1 had no webhooks and no deliveries; it is read still."""
 MANIFEST: Final = "manifest.json"
 MAX_BYTES: Final = 50_000_000_000
 """What a backup may unpack to."""
@@ -24,6 +25,7 @@ _ROWS: Final = 1_000
 _LEFT_OUT: Final = frozenset({"workers", "leases", "idempotency"})
 """What only means something while the processes of now are running."""
 _TABLES: Final = tuple(t for t in tables.metadata.sorted_tables if t.name not in _LEFT_OUT)
+_SINCE_FORMAT: Final = {"webhooks": 2, "deliveries": 2}
 
 
 class BackupError(ThemesError):
@@ -64,11 +66,13 @@ def restore(database: Database, path: Path) -> int:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            _audit(path, archive)
-            manifest = json.loads(archive.read(MANIFEST))
+            number = _audited_format(path, archive)
+            manifest, held = json.loads(archive.read(MANIFEST)), _tables_of(number)
+            if manifest["format"] != number:
+                raise _broken(path, "tables missing")
             with database.write() as connection:
                 _check_empty(connection)
-                return sum(_read_table(connection, archive, table, manifest["tables"][table.name]) for table in _TABLES)
+                return sum(_read_table(connection, archive, table, manifest["tables"][table.name]) for table in held)
     except (
         OSError,
         KeyError,
@@ -121,12 +125,21 @@ def _read_table(connection: Connection, archive: zipfile.ZipFile, table: Table, 
     return n_rows
 
 
-def _audit(path: Path, archive: zipfile.ZipFile) -> None:
+def _audited_format(path: Path, archive: zipfile.ZipFile) -> int:
+    """Return the format whose files an archive has, before any is unpacked; raises BackupError."""
     names = sorted(i.filename for i in archive.infolist())
-    if names != sorted([MANIFEST, *(f"{t.name}.jsonl" for t in _TABLES)]):
+    for number in range(1, FORMAT + 1):
+        if names == sorted([MANIFEST, *(f"{t.name}.jsonl" for t in _tables_of(number))]):
+            break
+    else:
         raise _broken(path, "other files in it")
     if sum(i.file_size for i in archive.infolist()) > MAX_BYTES:
         raise _broken(path, "too large")
+    return number
+
+
+def _tables_of(number: int) -> tuple[Table, ...]:
+    return tuple(t for t in _TABLES if _SINCE_FORMAT.get(t.name, 1) <= number)
 
 
 def _check_empty(connection: Connection) -> None:

@@ -26,6 +26,7 @@ from models.vocabulary import (
 from nlp_service.store import tables
 from nlp_service.store.audit import add_entry
 from nlp_service.store.database import Database, insert_new
+from nlp_service.store.deliveries import add_deliveries
 from nlp_service.store.values import (
     BatchId,
     BatchNotFoundError,
@@ -206,7 +207,7 @@ def run_codebook(database: Database, run: RunId) -> Codebook:
 def set_state(
     database: Database, run: RunId, state: RunState, *, error: str | None = None, actor: str = "worker"
 ) -> bool:
-    """Move a run that is not over to another state; return whether it moved."""
+    """Move a run that is not over to another state; return whether it moved. Of its end every webhook is told, once."""
     now = datetime.now(UTC)
     values: dict[str, Any] = {"state": state.value}
     if state is RunState.CODING:
@@ -219,6 +220,7 @@ def set_state(
         )
         if moved.rowcount and state.is_final:
             add_entry(connection, actor, f"run.{state.value}", run)
+            add_deliveries(connection, run, now_s=database.clock())
     return bool(moved.rowcount)
 
 

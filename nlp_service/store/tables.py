@@ -164,6 +164,34 @@ keys = Table(
     Column("revoked_at", UtcTime),
 )
 
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", String(ID_CHARS), primary_key=True),
+    Column("consultation", ForeignKey("consultations.name"), index=True),
+    Column("url", Text, nullable=False),
+    Column("secret", String(64), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("created_by", String(ID_CHARS), nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("webhook", ForeignKey("webhooks.id", ondelete="CASCADE"), primary_key=True),
+    Column("run", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("id", String(ID_CHARS), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("n_attempts", Integer, nullable=False),
+    Column("due_at_s", Float, nullable=False, comment="while it is being sent: when another worker may send it"),
+    Column("made_at", UtcTime, nullable=False),
+    Column("last_at", UtcTime),
+    Column("last_status", Integer),
+    Column("last_error", String(64)),
+    Index(None, "state", "due_at_s"),
+)
+
 audit = Table(
     "audit",
     metadata,

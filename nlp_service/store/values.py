@@ -10,6 +10,8 @@ from models.vocabulary import Codebook, ThemesError
 BatchId = NewType("BatchId", str)
 RunId = NewType("RunId", str)
 KeyId = NewType("KeyId", str)
+WebhookId = NewType("WebhookId", str)
+DeliveryId = NewType("DeliveryId", str)
 
 DEFAULT_CONSULTATION: Final = "default"
 

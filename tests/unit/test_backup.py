@@ -1,5 +1,6 @@
 """A backup holds all of the store, of either database, and goes whole into an empty one or not at all."""
 
+import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +11,12 @@ from sqlalchemy import select
 from nlp_service.cli.main import run
 from nlp_service.store import tables
 from nlp_service.store.audit import read_entries
-from nlp_service.store.backup import _TABLES, BackupError, back_up, restore
-from nlp_service.store.batches import add_codings, list_batches
+from nlp_service.store.backup import _TABLES, MANIFEST, BackupError, back_up, restore
+from nlp_service.store.batches import add_codings, list_batches, set_state
 from nlp_service.store.database import Database, open_store
 from nlp_service.store.keys import KeyRing, Scope
+from nlp_service.store.values import RunState
+from nlp_service.store.webhooks import make_webhook
 from tests.postgresql import Server
 from tests.unit.test_store import coded, submit
 
@@ -29,6 +32,8 @@ def filled(tmp_path: Path) -> Iterator[Database]:
     batch = submit(database)
     submit(database, "county")
     add_codings(database, batch.run.id, batch.id, {i: coded(i) for i in range(7)})
+    make_webhook(database, "https://tool.example.org/", actor="t", consultation="town")
+    set_state(database, batch.run.id, RunState.CANCELLED)
     KeyRing(database, b"s" * 32).make_key("k", [Scope.ADMIN], actor="t", consultation="town")
     yield database
     database.close()
@@ -49,6 +54,38 @@ def test_a_backup_goes_from_one_database_to_the_other_and_back(
     assert read_entries(there)[0].did == "batch.submit"
     there.close()
     back.close()
+
+
+def without_webhooks(whole: Path, path: Path, *, number: int) -> Path:
+    """Write a backup as it was before there were webhooks, and say that it has the format of that number."""
+    with zipfile.ZipFile(whole) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            if name in ("webhooks.jsonl", "deliveries.jsonl"):
+                continue
+            data = old.read(name)
+            if name == MANIFEST:
+                manifest = json.loads(data)
+                del manifest["tables"]["webhooks"], manifest["tables"]["deliveries"]
+                data = json.dumps(manifest | {"format": number}).encode()
+            new.writestr(name, data)
+    return path
+
+
+def test_a_backup_of_the_release_before_is_put_back_and_one_that_lost_its_webhooks_is_not(
+    filled: Database, tmp_path: Path
+) -> None:
+    back_up(filled, tmp_path / "one.zip")
+    there = open_store(f"sqlite:///{tmp_path / 'b.db'}")
+    with pytest.raises(BackupError):
+        restore(there, without_webhooks(tmp_path / "one.zip", tmp_path / "lost.zip", number=2))
+    restore(there, without_webhooks(tmp_path / "one.zip", tmp_path / "old.zip", number=1))
+    kept = [
+        rows
+        for table, rows in zip(_TABLES, content(filled), strict=True)
+        if table.name not in ("webhooks", "deliveries")
+    ]
+    assert [rows for rows in content(there) if rows] == [rows for rows in kept if rows]
+    there.close()
 
 
 def test_a_backup_is_of_one_moment_while_others_write(filled: Database, tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from fastapi import APIRouter, Form, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import HTMLResponse, Response
 
-from models.artefact import STARTER, read_artefact
 from models.registry import read_registry, roll_back
 from nlp_service.api.metrics import MEDIA_TYPE
 from nlp_service.api.permission import TheCaller, TheService
 from nlp_service.api.problems import ForbiddenError, OwnKeyError
 from nlp_service.erase_respondent import erase_respondent
+from nlp_service.find_model import starter
 from nlp_service.store.audit import add_entry, read_entries
 from nlp_service.store.batches import n_waiting_comments, open_runs
 from nlp_service.store.keys import Key, KeyNotFoundError, Scope
@@ -161,7 +161,7 @@ def erase(
 def models(service: TheService, _caller: TheCaller) -> ModelsOut:
     """Return the models that a batch can be coded with."""
     registry = read_registry(service.settings.registry)
-    starter = read_artefact(STARTER)
+    ours = starter()
     found = [
         ModelOut(
             model=str(e.model),
@@ -171,21 +171,21 @@ def models(service: TheService, _caller: TheCaller) -> ModelsOut:
         )
         for e in registry.entries
     ]
-    ours = ModelOut(
-        model=str(starter.model_id),
-        codebook=starter.codebook.ref,
+    first = ModelOut(
+        model=str(ours.model_id),
+        codebook=ours.codebook.ref,
         status="starter",
-        is_published=registry.find_published(starter.codebook.id) is None,
+        is_published=registry.find_published(ours.codebook.id) is None,
     )
-    return ModelsOut(models=[ours, *found])
+    return ModelsOut(models=[first, *found])
 
 
 @router.get("/v1/codebooks", summary="Codebooks")
 def codebooks(service: TheService, _caller: TheCaller) -> CodebooksOut:
     """Return each codebook with the model that codes with it now."""
     registry = read_registry(service.settings.registry)
-    starter = read_artefact(STARTER)
-    found = {starter.codebook.id: str(starter.model_id)}
+    ours = starter()
+    found = {ours.codebook.id: str(ours.model_id)}
     found |= {codebook: str(stack[-1]) for codebook, stack in registry.published.items() if stack}
     return CodebooksOut(codebooks=found)
 

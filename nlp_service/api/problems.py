@@ -11,6 +11,7 @@ from models.registry import RegistryBusyError, RegistryError
 from models.vocabulary import ThemesError
 from nlp_service.classify_texts import BusyError, OtherModelError
 from nlp_service.export_codings import NotDoneError
+from nlp_service.loaded_models import ModelBrokenError
 from nlp_service.store.database import StoreGoneError
 from nlp_service.store.idempotency import InFlightError
 from nlp_service.store.keys import KeyNotFoundError
@@ -84,6 +85,7 @@ STATUS: Final[dict[type[ThemesError], int]] = {
     OwnKeyError: 409,
     RegistryError: 409,
     OtherModelError: 409,
+    ModelBrokenError: 409,
     InFlightError: 409,
     TooLargeError: 413,
     TooManyCommentsError: 413,

@@ -10,7 +10,13 @@ from pathlib import Path
 from models.artefact import STARTER, Artefact, read_artefact
 from models.model import STARTER_ID, ModelNotFoundError
 from models.registry import Registry, folder_of, read_registry
-from models.vocabulary import ModelId
+from models.vocabulary import ModelId, ThemesError
+
+
+class ModelBrokenError(ThemesError):
+    """The model that was asked for lies in the registry and cannot be loaded."""
+
+    code = "model_broken"
 
 
 def find_model(
@@ -97,6 +103,15 @@ def find_current(registry_folder: Path, codebook_id: str) -> Path | None:
     if published is not None:
         return folder_of(registry_folder, published)
     return STARTER if starter().codebook.id == codebook_id else None
+
+
+def broken_model(model: str, error: ThemesError) -> ModelBrokenError:
+    """Return the error that says why a model of the registry cannot be loaded."""
+    return ModelBrokenError(
+        f"the model {model} cannot be loaded: {error.found}",
+        allowed="a model as it was published.",
+        next_step="name another; `themes model verify` where the service runs says what is wrong with this one.",
+    )
 
 
 @cache

@@ -15,19 +15,13 @@ from models.registry import Registry
 from models.vocabulary import CodedComment, ThemesError
 from models.weights import EncoderWeightsError
 from nlp_service.classify_texts import MAX_WAITING, BusyError, OtherModelError, TextClassifier, WaitingRoom
-from nlp_service.find_model import find_for_codebook, find_model, find_named, find_unnamed
+from nlp_service.find_model import broken_model, find_for_codebook, find_model, find_named, find_unnamed
 from nlp_service.followed_registry import FollowedRegistry
 
 MAX_OTHERS: Final = 2
 """Models that stay loaded beside the one in service; the one not asked for longest makes room. Each takes some 200 MB."""
 MAX_AWAITING_LOAD: Final = 8
 """Callers that may wait for a model to be loaded: few, so that they leave room for those whose model is there."""
-
-
-class ModelBrokenError(ThemesError):
-    """The model that was asked for lies in the registry and cannot be loaded."""
-
-    code = "model_broken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,12 +240,7 @@ class LoadedModels:
             with self._one_load:
                 loaded = TextClassifier(self._load(folder))
         except (ArtefactError, EncoderWeightsError) as error:
-            broken = ModelBrokenError(
-                f"the model {folder.name} cannot be loaded: {error.found}",
-                allowed="a model as it was published.",
-                next_step="name another; `themes model verify` where the service runs says what is wrong with this one.",
-            )
-            self._give_up(folder, loading, broken)
+            self._give_up(folder, loading, broken_model(folder.name, error))
         except BaseException as error:  # noqa: BLE001 -- it is raised again for each who waits
             self._give_up(folder, loading, error)
         else:

@@ -14,17 +14,20 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import compile_path
 
 from models.vocabulary import Codebook, CodedComment, ThemesError
-from nlp_service.api import administration, batches
+from nlp_service.api import administration, batches, models
 from nlp_service.api.description import describe
 from nlp_service.api.middleware import BodyLimit, HostCheck, RequestLog
 from nlp_service.api.permission import ACCESS, RateLimits, TheCaller, gate
 from nlp_service.api.problems import problem, problem_of
 from nlp_service.api.service import Service
 from nlp_service.classify_texts import MAX_TEXT_CHARS, MAX_TEXTS
+from nlp_service.model_zip import MAX_ZIP_BYTES
 from nlp_service.store.values import DEFAULT_CONSULTATION
 from nlp_service.store.workers import live_workers, prove_writable
 
 MAX_BODY_BYTES: Final = 8_000_000
+FORM_BYTES: Final = 10_000
+"""What a form may hold beside the file."""
 METHOD_NOT_ALLOWED: Final = 405
 THREADS: Final = 160
 _PATTERNS: Final = tuple((method, compile_path(path)[0]) for method, path in ACCESS)
@@ -169,6 +172,7 @@ def make_app(service: Service, *, write_log: Callable[[dict[str, str | int | flo
         return JSONResponse(description_of_routes())
 
     app.include_router(batches.router)
+    app.include_router(models.router)
     app.include_router(administration.router)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -185,11 +189,13 @@ async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
 
 
 def _is_upload(method: str, path: str) -> bool:
-    return method == "POST" and path == "/v1/batches"
+    return method == "POST" and path in ("/v1/batches", "/v1/models")
 
 
 def _most_bytes(service: Service, method: str, path: str) -> int:
-    return service.settings.max_batch_bytes if _is_upload(method, path) else MAX_BODY_BYTES
+    if not _is_upload(method, path):
+        return MAX_BODY_BYTES
+    return service.settings.max_batch_bytes if path == "/v1/batches" else MAX_ZIP_BYTES + FORM_BYTES
 
 
 def _coding(codebook: Codebook, coded: CodedComment) -> CodingOut:

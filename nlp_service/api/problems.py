@@ -11,7 +11,9 @@ from models.registry import RegistryBusyError, RegistryError
 from models.vocabulary import ThemesError
 from nlp_service.classify_texts import BusyError, OtherModelError
 from nlp_service.export_codings import NotDoneError
-from nlp_service.loaded_models import ModelBrokenError
+from nlp_service.find_model import ModelBrokenError
+from nlp_service.list_models import finite
+from nlp_service.publish_model import GateRefusedError, GoldError
 from nlp_service.store.database import StoreGoneError
 from nlp_service.store.idempotency import InFlightError
 from nlp_service.store.keys import KeyNotFoundError
@@ -86,6 +88,8 @@ STATUS: Final[dict[type[ThemesError], int]] = {
     RegistryError: 409,
     OtherModelError: 409,
     ModelBrokenError: 409,
+    GoldError: 409,
+    GateRefusedError: 409,
     InFlightError: 409,
     TooLargeError: 413,
     TooManyCommentsError: 413,
@@ -137,6 +141,15 @@ def problem_of(error: ThemesError) -> Response:
     if isinstance(error, NoKeyError | BadKeyError):
         headers["WWW-Authenticate"] = "Bearer"
     status = STATUS.get(type(error), 422)
+    more: dict[str, Any] = {}
+    if isinstance(error, GateRefusedError):
+        more = {"model": error.entry.model, "reason": error.entry.reason, "gate": finite(error.entry.gate)}
     return problem(
-        status, error.code, error.found, allowed=error.allowed, next_step=error.next_step, headers=headers or None
+        status,
+        error.code,
+        error.found,
+        allowed=error.allowed,
+        next_step=error.next_step,
+        headers=headers or None,
+        **more,
     )

@@ -10,6 +10,7 @@ from fastapi import Request
 from nlp_service.api.metrics import Metrics
 from nlp_service.jobs.engine import JobQueue
 from nlp_service.loaded_models import LoadedModels
+from nlp_service.publish_upload import UploadPublisher
 from nlp_service.settings import Settings
 from nlp_service.store.database import Database, open_store
 from nlp_service.store.keys import KeyRing, read_secret
@@ -49,6 +50,7 @@ class Service:
     jobs: JobQueue
     keys: KeyRing
     settings: Settings
+    publisher: UploadPublisher
     is_local: bool
     """True: it listens to this machine alone. Callers without a key may classify then, until the first key is made."""
     metrics: Metrics = field(default_factory=Metrics)
@@ -69,6 +71,7 @@ def open_service(settings: Settings, models: LoadedModels, *, is_local: bool = T
         JobQueue(database),
         KeyRing(database, read_secret(settings.secret_file)),
         settings,
+        UploadPublisher(database, settings),
         is_local,
     )
 

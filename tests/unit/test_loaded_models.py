@@ -23,7 +23,8 @@ from nlp_service import followed_registry
 from nlp_service.api.app import make_app
 from nlp_service.api.service import Service, open_service
 from nlp_service.classify_texts import BusyError, OtherModelError
-from nlp_service.loaded_models import MAX_AWAITING_LOAD, MAX_OTHERS, LoadedModels, ModelBrokenError
+from nlp_service.find_model import ModelBrokenError
+from nlp_service.loaded_models import MAX_AWAITING_LOAD, MAX_OTHERS, LoadedModels
 from nlp_service.settings import Settings
 from nlp_service.store.keys import Scope
 from tests.conftest import THREE, make_artefact

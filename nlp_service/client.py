@@ -43,7 +43,7 @@ class ServiceError(ThemesError):
         super().__init__(
             str(problem.get("title", f"the service answered {status}.")),
             allowed=str(problem.get("allowed", "")),
-            next_step=str(problem.get("next_step", "see docs/reference/errors.md.")),
+            next_step=str(problem.get("next_step", f"see {problem.get('type', 'docs/reference/errors.md')}.")),
         )
 
 

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import compile_path
 
 from models.vocabulary import Codebook, CodedComment, ThemesError
-from nlp_service.api import administration, batches, models
+from nlp_service.api import administration, batches, error_pages, models
 from nlp_service.api.description import describe
 from nlp_service.api.middleware import BodyLimit, HostCheck, RequestLog
 from nlp_service.api.permission import ACCESS, RateLimits, TheCaller, gate
@@ -174,6 +174,7 @@ def make_app(service: Service, *, write_log: Callable[[dict[str, str | int | flo
     app.include_router(batches.router)
     app.include_router(models.router)
     app.include_router(administration.router)
+    app.include_router(error_pages.router)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ThemesError, _refused)

@@ -20,6 +20,7 @@ ACCESS: Final[dict[tuple[str, str], Need]] = {
     ("GET", "/health/live"): "anyone",
     ("GET", "/health/ready"): "anyone",
     ("GET", "/openapi.json"): "anyone",
+    ("GET", "/errors/{code}"): "anyone",
     ("GET", "/first-key"): "anyone",  # its own token opens it, once
     ("POST", "/first-key"): "anyone",
     ("GET", "/metrics"): "any key",

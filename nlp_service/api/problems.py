@@ -9,6 +9,7 @@ from starlette.responses import Response
 from models.model import ModelNotFoundError
 from models.registry import RegistryBusyError, RegistryError
 from models.vocabulary import ThemesError
+from nlp_service.api.error_pages import page_address
 from nlp_service.classify_texts import BusyError, OtherModelError
 from nlp_service.export_codings import NotDoneError
 from nlp_service.find_model import ModelBrokenError
@@ -116,9 +117,9 @@ class Problem(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    type: str
+    type: str = Field(description="Where the code's page is: what it means and what to do; relative to the request.")
     status: int
-    code: str = Field(description="Stable; listed in docs/reference/errors.md.")
+    code: str = Field(description="Stable; GET /errors/{code} says what it means.")
     title: str = Field(description="What was found.")
     allowed: str | None = None
     next_step: str | None = None
@@ -128,7 +129,7 @@ def problem(
     status: int, code: str, title: str, *, allowed: str = "", next_step: str = "", headers: dict[str, str] | None = None, **more: Any
 ) -> Response:  # fmt: skip
     """Return a response with media type application/problem+json."""
-    document = {"type": f"about:themes#{code}", "status": status, "code": code, "title": title}
+    document = {"type": page_address(code), "status": status, "code": code, "title": title}
     document |= {"allowed": allowed} if allowed else {}
     document |= {"next_step": next_step} if next_step else {}
     content = json.dumps(document | more, ensure_ascii=False).encode()

@@ -11,7 +11,7 @@ export HF_HUB_OFFLINE := 1
 .PHONY: setup label-studio demo check test test-desktop soak bench bench-real bench-speed bench-bytes bench-bad-input \
   bench-column-roles bench-file-corpus bench-regexes bench-nhs bench-few-labels bench-model-safety \
   bench-coverage bench-round-pull bench-queue bench-personal-data bench-load bench-kills bench-many-workers bench-disk-full bench-hidden-themes \
-  bench-refi-qda bench-report measurements starter-model safeguarding-model clean
+  bench-refi-qda bench-report measurements errors-reference starter-model safeguarding-model clean
 
 setup: $(READY)
 
@@ -123,6 +123,10 @@ bench-report: setup
 # Writes docs/reference/measurements.md from the figures that benchmarks left in benchmarks/out.
 measurements: setup
 	$(BIN)/python -m benchmarks.measurements
+
+# Writes docs/reference/errors.md from nlp_service/error_codes.toml.
+errors-reference: setup
+	$(BIN)/python -m nlp_service.error_codes > docs/reference/errors.md
 
 # Rebuilds the shipped model from the starter corpus.
 starter-model: setup

@@ -2,7 +2,8 @@
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,10 +12,12 @@ from models.vocabulary import Codebook, CodedComment, Comment, CommentId, ModelI
 
 MAX_TEXTS: Final = 256
 MAX_TEXT_CHARS: Final = 20_000
+MAX_WAITING: Final = 64
+"""Callers that may wait beside the one that is served; the next is turned away."""
 
 
 class OtherModelError(ThemesError):
-    """The caller asked for a model or codebook that is not the one in service."""
+    """The model and the codebook that were asked for do not fit."""
 
     code = "other_model"
 
@@ -23,6 +26,35 @@ class BusyError(ThemesError):
     """More callers wait than the service lets wait."""
 
     code = "busy"
+
+
+class WaitingRoom:
+    """Bounds the callers that are served or wait at the same time. Safe to share between threads."""
+
+    def __init__(self, max_waiting: int) -> None:
+        self._max_waiting, self._lock = max_waiting, threading.Lock()
+        self._n_inside = 0
+
+    def check(self) -> None:
+        """Raise BusyError if a caller who came now would be turned away."""
+        if self._n_inside > self._max_waiting:
+            raise BusyError(
+                f"{self._n_inside} callers are being served or waiting.",
+                allowed=f"{self._max_waiting} waiting.",
+                next_step="try again in a second.",
+            )
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold a place for a caller; raises BusyError if there is none."""
+        with self._lock:
+            self.check()
+            self._n_inside += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._n_inside -= 1
 
 
 @dataclass(slots=True, eq=False)
@@ -35,22 +67,14 @@ class _Call:
 
 
 class TextClassifier:
-    """Codes texts with one loaded model; callers that wait at the same time are coded together, up to a limit.
+    """Codes texts with one loaded model; callers that wait at the same time are coded together.
 
     What a text is coded as does not depend on its company.
-
-    Parameters
-    ----------
-    classifier
-        The loaded model.
-    max_waiting
-        Callers that may wait; the next is turned away with BusyError.
     """
 
-    def __init__(self, classifier: Classifier, *, max_waiting: int = 64) -> None:
-        self._classifier, self._max_waiting = classifier, max_waiting
-        self._turn, self._count = threading.Lock(), threading.Lock()
-        self._n_inside = 0
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier = classifier
+        self._turn = threading.Lock()
         self._waiting: deque[_Call] = deque()
 
     @property
@@ -60,43 +84,20 @@ class TextClassifier:
 
     @property
     def model_id(self) -> ModelId:
-        """Return the id of the model in service."""
+        """Return the id of the model."""
         return ModelId(str(self._classifier.artefact.model_id))
 
-    def classify(
-        self, texts: Sequence[str], *, model: str | None = None, codebook: str | None = None
-    ) -> list[CodedComment]:
-        """Return a coding for each text, in order.
+    def codes_with(self, codebook: str) -> bool:
+        """Return whether a codebook, by `id` or `id@version`, is the model's."""
+        return codebook in (self.codebook.id, self.codebook.ref)
 
-        Raises
-        ------
-        OtherModelError
-            If `model` or `codebook` is given and is not the one in service.
-        BusyError
-            If too many callers wait already.
-        """
-        self._check_versions(model, codebook)
-        with self._count:
-            self.check_busy()
-            self._n_inside += 1
-        try:
-            codings = self._coded(_Call(texts))
-        finally:
-            with self._count:
-                self._n_inside -= 1
+    def classify(self, texts: Sequence[str]) -> list[CodedComment]:
+        """Return a coding for each text, in order."""
+        codings = self._coded(_Call(texts))
         return [
             attach_coding(self._classifier.artefact, Comment(CommentId(str(i)), text), coding)
             for i, (text, coding) in enumerate(zip(texts, codings, strict=True))
         ]
-
-    def check_busy(self) -> None:
-        """Raise BusyError if a caller who came now would be turned away."""
-        if self._n_inside > self._max_waiting:
-            raise BusyError(
-                f"{self._n_inside} callers are being served or waiting.",
-                allowed=f"{self._max_waiting} waiting.",
-                next_step="try again in a second.",
-            )
 
     def _coded(self, call: _Call) -> list[TextCoding]:
         self._waiting.append(call)
@@ -127,18 +128,3 @@ class TextClassifier:
                 return
             for call in group:
                 self._code([call])
-
-    def _check_versions(self, model: str | None, codebook: str | None) -> None:
-        here = self.codebook
-        if model is not None and model != self.model_id:
-            raise OtherModelError(
-                "another model was asked for than the one in service.",
-                allowed=f"{self.model_id}.",
-                next_step="leave `model` out, or start the service with --model.",
-            )
-        if codebook is not None and codebook not in (here.id, here.ref):
-            raise OtherModelError(
-                "another codebook was asked for than the one in service.",
-                allowed=f"{here.ref} or {here.id}.",
-                next_step="leave `codebook` out, or start the service with a model of that codebook.",
-            )

@@ -43,7 +43,7 @@ class ServiceError(ThemesError):
         super().__init__(
             str(problem.get("title", f"the service answered {status}.")),
             allowed=str(problem.get("allowed", "")),
-            next_step=str(problem.get("next_step", "see docs/reference/errors.md.")),
+            next_step=str(problem.get("next_step", f"see {problem.get('type', 'docs/reference/errors.md')}.")),
         )
 
 
@@ -159,9 +159,16 @@ class Client:
         """Close all connections."""
         self._http.close()
 
-    def classify(self, texts: Sequence[str], *, model: str | None = None) -> list[CodedText]:
-        """Return a coding for each text, in order. ServiceError, ServiceUnreachableError."""
-        return _coded(self._send(_classify(texts, model)).json())
+    def classify(
+        self,
+        texts: Sequence[str],
+        *,
+        model: str | None = None,
+        codebook: str | None = None,
+        consultation: str | None = None,
+    ) -> list[CodedText]:
+        """Return a coding for each text, in order, by the model or the codebook named. ServiceError, ServiceUnreachableError."""
+        return _coded(self._send(_classify(texts, model, codebook, consultation)).json())
 
     def submit(self, path: Path, *, idempotency_key: str | None = None, **how: Any) -> BatchStatus:
         """Hand in a file and return its batch; sent again by itself where the connection fails, and taken once.
@@ -279,9 +286,16 @@ class AsyncClient:
         """Close all connections."""
         await self._http.aclose()
 
-    async def classify(self, texts: Sequence[str], *, model: str | None = None) -> list[CodedText]:
-        """Return a coding for each text, in order."""
-        return _coded((await self._send(_classify(texts, model))).json())
+    async def classify(
+        self,
+        texts: Sequence[str],
+        *,
+        model: str | None = None,
+        codebook: str | None = None,
+        consultation: str | None = None,
+    ) -> list[CodedText]:
+        """Return a coding for each text, in order, as `Client.classify` does."""
+        return _coded((await self._send(_classify(texts, model, codebook, consultation))).json())
 
     async def submit(self, path: Path, *, idempotency_key: str | None = None, **how: Any) -> BatchStatus:
         """Hand in a file and return its batch, as `Client.submit` does."""
@@ -321,8 +335,9 @@ def _headers(key: str | None) -> dict[str, str]:
     return {} if key is None else {"authorization": f"Bearer {key}"}
 
 
-def _classify(texts: Sequence[str], model: str | None) -> _Call:
-    body: dict[str, Any] = {"texts": list(texts)} | ({"model": model} if model is not None else {})
+def _classify(texts: Sequence[str], model: str | None, codebook: str | None, consultation: str | None) -> _Call:
+    named = {"model": model, "codebook": codebook, "consultation": consultation}
+    body: dict[str, Any] = {"texts": list(texts), **{k: v for k, v in named.items() if v is not None}}
     return _Call("POST", "/v1/classify", json=body)
 
 

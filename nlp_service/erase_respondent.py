@@ -7,11 +7,12 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, delete, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from models.artefact import STARTER, ArtefactError, read_artefact
+from models.artefact import ArtefactError, read_artefact
 from models.registry import folder_of, read_registry
 from models.trained_on import holds_any
 from models.vocabulary import ModelId
 from nlp_service.erase_files import Places, Wish, erase_from_files
+from nlp_service.find_model import starter
 from nlp_service.store import tables
 from nlp_service.store.audit import add_entry
 from nlp_service.store.database import Database
@@ -98,8 +99,7 @@ def find_models(registry: Path, written: Iterable[tuple[str, str]]) -> LearntFro
     comments = list(written)
     models: set[ModelId] = set()
     unknown: set[ModelId] = set()
-    starter = read_artefact(STARTER).model_id
-    for model in {e.model for e in read_registry(registry).entries} - {starter}:
+    for model in {e.model for e in read_registry(registry).entries} - {starter().model_id}:
         try:
             artefact = read_artefact(folder_of(registry, model))
         except ArtefactError:

@@ -1,10 +1,22 @@
-"""Which model folder codes: by path, by id, by codebook, by a consultation's pin, or the one that is published."""
+"""Which model folder codes: by path, by id, by codebook, by a consultation's pin, or the one that is published.
 
+A path is taken from whoever sits at the machine alone (`find_model`). What a request names is looked up in the registry
+(`find_named`, `find_for_codebook`) and never becomes a path.
+"""
+
+from functools import cache
 from pathlib import Path
 
-from models.artefact import STARTER, read_artefact
+from models.artefact import STARTER, Artefact, read_artefact
 from models.model import STARTER_ID, ModelNotFoundError
-from models.registry import folder_of, read_registry
+from models.registry import Registry, folder_of, read_registry
+from models.vocabulary import ModelId, ThemesError
+
+
+class ModelBrokenError(ThemesError):
+    """The model that was asked for lies in the registry and cannot be loaded."""
+
+    code = "model_broken"
 
 
 def find_model(
@@ -17,8 +29,8 @@ def find_model(
     registry_folder
         The registry; it need not exist.
     wanted
-        `starter`, the path of a model folder, the id of a model in the registry, or the id of a codebook (the model
-        published for it). None: the consultation's pin, else the default.
+        `starter`, the path of a model folder, the id of a model in the registry, or a codebook (the model published for
+        it). None: the consultation's pin, else the default.
     consultation
         Whose pin to follow where no model is wanted by name.
     default
@@ -35,21 +47,54 @@ def find_model(
         return Path(wanted)
     registry = read_registry(registry_folder)
     if wanted is None:
-        if consultation is not None and consultation in registry.pins:
-            return folder_of(registry_folder, registry.pins[consultation])
-        return find_model(registry_folder, default) if default is not None else _published_or_starter(registry_folder)
-    entry = registry.find_entry(wanted)
+        return find_unnamed(registry_folder, registry, consultation=consultation, default=default)
+    return _find_here(registry_folder, registry, wanted)
+
+
+def find_unnamed(
+    registry_folder: Path, registry: Registry, *, consultation: str | None = None, default: str | None = None
+) -> Path:
+    """Return the folder of the model that codes where none is wanted by name; arguments as for `find_model`."""
+    if consultation is not None and consultation in registry.pins:
+        return folder_of(registry_folder, registry.pins[consultation])
+    if default is not None:
+        return _find_here(registry_folder, registry, default)
+    published = registry.find_published(starter().codebook.id)
+    return STARTER if published is None else folder_of(registry_folder, published)
+
+
+def find_named(registry_folder: Path, registry: Registry, name: str) -> Path:
+    """Return the folder of a model by its id, or by its codebook; a name is never read as a path.
+
+    Raises
+    ------
+    ModelNotFoundError
+        If the registry has no such model, and it is not the starter.
+    """
+    if name in (STARTER_ID, starter().model_id):
+        return STARTER
+    entry = registry.find_entry(name)
     if entry is not None:
         return folder_of(registry_folder, entry.model)
-    published = registry.find_published(wanted)
-    if published is not None:
-        return folder_of(registry_folder, published)
-    known = sorted({e.model for e in registry.entries} | {c for c, stack in registry.published.items() if stack})
-    raise ModelNotFoundError(
-        f"there is no model {wanted!r}.",
-        allowed=f"{STARTER_ID!r}, the path of a model folder" + "".join(f", {k!r}" for k in known) + ".",
-        next_step="check the path given with --model, or see `themes model list`.",
-    )
+    found = _find_for_codebook(registry_folder, registry, name)
+    if found is None:
+        models = [STARTER_ID, *sorted({e.model for e in registry.entries}), *_codebooks(registry)]
+        raise _not_found(f"there is no model {name!r}.", models)
+    return found
+
+
+def find_for_codebook(registry_folder: Path, registry: Registry, codebook: str) -> Path:
+    """Return the folder of the model that is published for a codebook (`id` or `id@version`), else `starter` if it fits.
+
+    Raises
+    ------
+    ModelNotFoundError
+        If no model is published for it.
+    """
+    found = _find_for_codebook(registry_folder, registry, codebook)
+    if found is None:
+        raise _not_found(f"no model is published for the codebook {codebook!r}.", _codebooks(registry))
+    return found
 
 
 def find_current(registry_folder: Path, codebook_id: str) -> Path | None:
@@ -57,10 +102,58 @@ def find_current(registry_folder: Path, codebook_id: str) -> Path | None:
     published = read_registry(registry_folder).find_published(codebook_id)
     if published is not None:
         return folder_of(registry_folder, published)
-    return STARTER if read_artefact(STARTER).codebook.id == codebook_id else None
+    return STARTER if starter().codebook.id == codebook_id else None
 
 
-def _published_or_starter(folder: Path) -> Path:
-    if not any(read_registry(folder).published.values()):
-        return STARTER
-    return find_current(folder, read_artefact(STARTER).codebook.id) or STARTER
+def broken_model(model: str, error: ThemesError) -> ModelBrokenError:
+    """Return the error that says why a model of the registry cannot be loaded."""
+    return ModelBrokenError(
+        f"the model {model} cannot be loaded: {error.found}",
+        allowed="a model as it was published.",
+        next_step="name another; `themes model verify` where the service runs says what is wrong with this one.",
+    )
+
+
+@cache
+def starter() -> Artefact:
+    """Return the starter as it ships; it does not change while the program runs."""
+    return read_artefact(STARTER)
+
+
+def _find_here(registry_folder: Path, registry: Registry, wanted: str) -> Path:
+    """Return what whoever sits at the machine names: the path of a folder too."""
+    if wanted != STARTER_ID and Path(wanted).is_dir():
+        return Path(wanted)
+    try:
+        return find_named(registry_folder, registry, wanted)
+    except ModelNotFoundError as error:
+        raise ModelNotFoundError(
+            error.found,
+            allowed=f"the path of a model folder, {error.allowed}",
+            next_step="check the path given with --model, or see `themes model list`.",
+        ) from None
+
+
+def _find_for_codebook(registry_folder: Path, registry: Registry, codebook: str) -> Path | None:
+    """Return the published model of a codebook, or, by `id@version`, the latest of that version that was not taken back."""
+    published = registry.find_published(codebook) or _find_version(registry, codebook)
+    if published is not None:
+        return folder_of(registry_folder, published)
+    return STARTER if codebook in (starter().codebook.id, starter().codebook.ref) else None
+
+
+def _find_version(registry: Registry, ref: str) -> ModelId | None:
+    codebook_id, _, version = ref.rpartition("@")
+    versions = {e.model: e.codebook_version for e in registry.entries}
+    stack = registry.published.get(codebook_id, ())
+    return next((model for model in reversed(stack) if versions.get(model) == version), None)
+
+
+def _codebooks(registry: Registry) -> list[str]:
+    return sorted({c for c, stack in registry.published.items() if stack} | {starter().codebook.id})
+
+
+def _not_found(found: str, known: list[str]) -> ModelNotFoundError:
+    return ModelNotFoundError(
+        found, allowed=", ".join(map(repr, known)) + ".", next_step="list what there is: GET /v1/models."
+    )

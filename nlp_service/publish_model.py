@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from models.artefact import Artefact, read_artefact
+from models.artefact import Artefact, ArtefactError, read_artefact
+from models.classifier import Classifier
 from models.model import Backend, build_classifier, find_model_folder
 from models.registry import Entry, Gold, Registry, publish, read_registry, refuse
 from models.vocabulary import DecidedComment, ModelId, ThemesError
@@ -18,11 +19,28 @@ from nlp_service.find_model import find_current
 if TYPE_CHECKING:
     from training.gate import Coded
 
+_TRIAL: Final = "The street lights on our road are out."
+
 
 class GoldError(ThemesError):
     """The gold set that the gate needs cannot be used."""
 
     code = "gold_refused"
+
+
+class GateRefusedError(ThemesError):
+    """The gate found the model worse than the one that codes now; it is listed as refused."""
+
+    code = "gate_refused"
+
+    def __init__(self, entry: Entry, compared_with: ModelId | None) -> None:
+        self.entry = entry
+        against = f", compared with {compared_with}" if compared_with else ""
+        super().__init__(
+            f"{entry.model} does worse{against}: {entry.reason}",
+            allowed="a model that is at least as good on the gold set.",
+            next_step="train on more decisions, or publish it all the same with a reason (override).",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +80,7 @@ def publish_model(request: PublishRequest, *, now: datetime) -> Published:
     artefact = read_artefact(find_model_folder(str(request.folder)))
     registry = read_registry(request.registry)
     gold, decided = _gold(request, registry, artefact)
+    classifier = _working(artefact, request)
     current_folder = find_current(request.registry, artefact.codebook.id)
     current = read_artefact(current_folder) if current_folder is not None else None
     notes = _doubts_about_gold(artefact, gold)
@@ -78,8 +97,8 @@ def publish_model(request: PublishRequest, *, now: datetime) -> Published:
             themes,
             truth,
             groups,
-            _coded(current, decided, themes, request),
-            _coded(artefact, decided, themes, request),
+            _coded(_classifier(current, request), decided, themes),
+            _coded(classifier, decided, themes),
         )
         if report.themes_not_judged:
             notes.append(f"too few positives to judge on their own: {', '.join(report.themes_not_judged)}")
@@ -99,6 +118,12 @@ def publish_model(request: PublishRequest, *, now: datetime) -> Published:
     return Published(entry, current.model_id if current is not None else None, tuple(notes))
 
 
+def check_passed(done: Published) -> None:
+    """Raise GateRefusedError if a model was refused."""
+    if done.entry.status == "refused":
+        raise GateRefusedError(done.entry, done.compared_with)
+
+
 def _doubts_about_gold(artefact: Artefact, gold: Gold) -> list[str]:
     """Return what to know before the gate's word is trusted: whether training kept the gold set out."""
     kept_out = artefact.card.get("gold")
@@ -111,7 +136,7 @@ def _doubts_about_gold(artefact: Artefact, gold: Gold) -> list[str]:
 
 
 def _gold(request: PublishRequest, registry: Registry, artefact: Artefact) -> tuple[Gold, list[DecidedComment]]:
-    from training.decisions import read_decisions  # noqa: PLC0415
+    from training.decisions import DecisionsError, read_decisions  # noqa: PLC0415
 
     codebook = artefact.codebook
     fixed = registry.gold.get(codebook.id)
@@ -122,7 +147,16 @@ def _gold(request: PublishRequest, registry: Registry, artefact: Artefact) -> tu
             next_step="give them once: `themes model publish DIR --gold FILE`.",
         )
     path = request.gold if request.gold is not None else Path(fixed.file if fixed is not None else "")
-    decided, problems = read_decisions(path, codebook)
+    try:
+        decided, problems = read_decisions(path, codebook)
+    except DecisionsError as error:
+        if request.gold is not None:
+            raise
+        raise GoldError(
+            f"the gold set that was fixed cannot be used: {error.found}",
+            allowed="the file as it was, where it was.",
+            next_step="put it back, or fix another: `themes model publish DIR --gold FILE --new-gold`.",
+        ) from error
     if problems:
         first = problems[0]
         raise GoldError(
@@ -142,13 +176,28 @@ def _gold(request: PublishRequest, registry: Registry, artefact: Artefact) -> tu
     return Gold(str(path.resolve()), digest, len(decided), same.earlier if same is not None else ()), decided
 
 
-def _coded(
-    artefact: Artefact, decided: Sequence[DecidedComment], themes: Sequence[str], request: PublishRequest
-) -> "Coded":
+def _classifier(artefact: Artefact, request: PublishRequest) -> Classifier:
+    return build_classifier(artefact, backend=request.backend, encoder=request.encoder)
+
+
+def _working(artefact: Artefact, request: PublishRequest) -> Classifier:
+    """Return the candidate once it has coded a text: arrays can be as the manifest says and still not fit the encoder."""
+    try:
+        classifier = _classifier(artefact, request)
+        list(classifier.code_texts([_TRIAL]))
+    except (ValueError, KeyError, IndexError, TypeError, RuntimeError) as error:
+        raise ArtefactError(
+            f"its arrays do not fit the encoder {artefact.encoder} ({type(error).__name__}).",
+            allowed="a model folder as `themes train` wrote it.",
+            next_step="train it again.",
+        ) from error
+    return classifier
+
+
+def _coded(classifier: Classifier, decided: Sequence[DecidedComment], themes: Sequence[str]) -> "Coded":
     from training.gate import Coded  # noqa: PLC0415
 
-    classifier = build_classifier(artefact, backend=request.backend, encoder=request.encoder)
-    column = {str(t.id): k for k, t in enumerate(artefact.codebook.codable)}
+    column = {str(t.id): k for k, t in enumerate(classifier.codebook.codable)}
     columns = [column[t] for t in themes]
     probabilities = np.zeros((len(decided), len(column)))
     predicted = np.zeros((len(decided), len(column)), np.bool_)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models.artefact import read_artefact
+from models.registry import read_registry
 from models.vocabulary import ThemesError
-from nlp_service.find_model import find_model
+from nlp_service.find_model import find_named, find_unnamed
 from nlp_service.ingest.comments import read_comments
 from nlp_service.ingest.table import InputRefusedError
 from nlp_service.protect_comments import set_languages_apart
@@ -110,8 +111,13 @@ def fingerprint(submission: Submission) -> str:
 
 
 def choose_model(settings: Settings, wanted: str | None, consultation: str) -> RunModel:
-    """Return the model that codes a consultation; raises ModelNotFoundError or ArtefactError."""
-    folder = find_model(settings.registry, wanted, consultation=consultation, default=settings.model).resolve()
+    """Return the model that codes a consultation, wanted by name and never by path; raises ModelNotFoundError or ArtefactError."""
+    registry = read_registry(settings.registry)
+    folder = (
+        find_named(settings.registry, registry, wanted)
+        if wanted is not None
+        else find_unnamed(settings.registry, registry, consultation=consultation, default=settings.model)
+    ).resolve()
     artefact = read_artefact(folder)
     model = str(artefact.model_id)
     return RunModel(str(folder), model, artefact.version, artefact.codebook, artefact.encoder, settings.backend.value)

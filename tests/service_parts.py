@@ -12,10 +12,11 @@ from models.classifier import Classifier, TextCoding
 from models.model import load_model
 from nlp_service.api.app import make_app
 from nlp_service.api.service import Service, open_service
-from nlp_service.classify_texts import TextClassifier
+from nlp_service.classify_texts import MAX_WAITING
 from nlp_service.coding_pool import ModelChoice
 from nlp_service.jobs.coders import code_by_halves
 from nlp_service.jobs.run_coder import RunCoder
+from nlp_service.loaded_models import LoadedModels
 from nlp_service.settings import Settings
 from nlp_service.store.keys import Scope
 from nlp_service.store.values import RunId
@@ -46,6 +47,11 @@ class OwnCoders:
         """Hold nothing."""
 
 
+def models_of(classifier: Classifier, *, max_waiting: int = MAX_WAITING) -> LoadedModels:
+    """Return models of which this one is in service, beside no registry."""
+    return LoadedModels(Path("no-registry"), lambda _: classifier, default="starter", max_waiting=max_waiting)
+
+
 @contextmanager
 def serving(
     model: Path, folder: Path, *, store: str = "", is_local: bool = True, **settings: Any
@@ -59,7 +65,8 @@ def serving(
         chunk_comments=4,
         **settings,
     )
-    service = open_service(chosen, TextClassifier(loaded(str(model))), is_local=is_local)
+    models = LoadedModels(chosen.registry, lambda folder: loaded(str(folder)), default=str(model))
+    service = open_service(chosen, models, is_local=is_local)
     try:
         with TestClient(make_app(service), raise_server_exceptions=False) as client:
             yield client, service

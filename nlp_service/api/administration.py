@@ -1,22 +1,20 @@
-"""Routes of those who run the service: keys, the audit log, erasure, models, metrics."""
+"""Routes of those who run the service: keys, the audit log, erasure, metrics."""
 
 import html
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Form, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import HTMLResponse, Response
 
-from models.artefact import STARTER, read_artefact
-from models.registry import read_registry, roll_back
 from nlp_service.api.metrics import MEDIA_TYPE
 from nlp_service.api.permission import TheCaller, TheService
-from nlp_service.api.problems import ForbiddenError, OwnKeyError
+from nlp_service.api.problems import OwnKeyError
 from nlp_service.erase_files import make_places
 from nlp_service.erase_respondent import erase_respondent
-from nlp_service.store.audit import add_entry, read_entries
+from nlp_service.store.audit import read_entries
 from nlp_service.store.batches import n_waiting_comments, open_runs
 from nlp_service.store.keys import Key, KeyNotFoundError, Scope
 from nlp_service.store.values import RunState
@@ -78,35 +76,6 @@ class ErasedOut(BaseModel):
     models: list[str] = Field(description="Models of the registry that were trained on one of the comments.")
     models_unknown: list[str] = Field(description="Models of which that cannot be told.")
     left: list[str] = Field(description="What could not be erased yet: ask again. Empty once all is gone.")
-
-
-class ModelOut(BaseModel):
-    """A model that can be asked for."""
-
-    model: str
-    codebook: str
-    status: str
-    is_published: bool
-
-
-class ModelsOut(BaseModel):
-    """The models of the registry, and the starter."""
-
-    models: list[ModelOut]
-
-
-class CodebooksOut(BaseModel):
-    """Codebooks by id, each with the model that codes with it."""
-
-    codebooks: dict[str, str]
-
-
-class RollbackRequest(BaseModel):
-    """Why to go back."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    reason: Annotated[str, Field(max_length=500)] = ""
 
 
 @router.post("/v1/keys", status_code=201, summary="Make a key")
@@ -175,54 +144,6 @@ def erase(
         models_unknown=list(done.learnt_from.unknown),
         left=list(done.left),
     )
-
-
-@router.get("/v1/models", summary="Models")
-def models(service: TheService, _caller: TheCaller) -> ModelsOut:
-    """Return the models that a batch can be coded with."""
-    registry = read_registry(service.settings.registry)
-    starter = read_artefact(STARTER)
-    found = [
-        ModelOut(
-            model=str(e.model),
-            codebook=f"{e.codebook_id}@{e.codebook_version}",
-            status=e.status,
-            is_published=registry.find_published(e.codebook_id) == e.model,
-        )
-        for e in registry.entries
-    ]
-    ours = ModelOut(
-        model=str(starter.model_id),
-        codebook=starter.codebook.ref,
-        status="starter",
-        is_published=registry.find_published(starter.codebook.id) is None,
-    )
-    return ModelsOut(models=[ours, *found])
-
-
-@router.get("/v1/codebooks", summary="Codebooks")
-def codebooks(service: TheService, _caller: TheCaller) -> CodebooksOut:
-    """Return each codebook with the model that codes with it now."""
-    registry = read_registry(service.settings.registry)
-    starter = read_artefact(STARTER)
-    found = {starter.codebook.id: str(starter.model_id)}
-    found |= {codebook: str(stack[-1]) for codebook, stack in registry.published.items() if stack}
-    return CodebooksOut(codebooks=found)
-
-
-@router.post("/v1/codebooks/{codebook}/rollback", summary="Go back to the model before")
-def rollback(codebook: str, given: RollbackRequest, service: TheService, caller: TheCaller) -> CodebooksOut:
-    """Let the model that coded before code again; batches that are being coded are left alone."""
-    if caller.consultation is not None:
-        raise ForbiddenError(
-            "the key belongs to one consultation, and a model codes them all.",
-            allowed="a key without a consultation.",
-            next_step="ask for one.",
-        )
-    registry = roll_back(service.settings.registry, codebook, at=datetime.now(UTC), reason=given.reason)
-    with service.database.write() as connection:
-        add_entry(connection, caller.id, "model.rollback", codebook)
-    return CodebooksOut(codebooks={c: str(s[-1]) for c, s in registry.published.items() if s})
 
 
 @router.get("/metrics", summary="For Prometheus", response_class=Response)

@@ -13,17 +13,21 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import compile_path
 
-from models.vocabulary import CodedComment, ThemesError
-from nlp_service.api import administration, batches, webhooks
+from models.vocabulary import Codebook, CodedComment, ThemesError
+from nlp_service.api import administration, batches, error_pages, models, webhooks
 from nlp_service.api.description import describe
 from nlp_service.api.middleware import BodyLimit, HostCheck, RequestLog
-from nlp_service.api.permission import ACCESS, RateLimits, gate
+from nlp_service.api.permission import ACCESS, RateLimits, TheCaller, gate
 from nlp_service.api.problems import problem, problem_of
 from nlp_service.api.service import Service
-from nlp_service.classify_texts import MAX_TEXT_CHARS, MAX_TEXTS, TextClassifier
+from nlp_service.classify_texts import MAX_TEXT_CHARS, MAX_TEXTS
+from nlp_service.model_zip import MAX_ZIP_BYTES
+from nlp_service.store.values import DEFAULT_CONSULTATION
 from nlp_service.store.workers import live_workers, prove_writable
 
 MAX_BODY_BYTES: Final = 8_000_000
+FORM_BYTES: Final = 10_000
+"""What a form may hold beside the file."""
 METHOD_NOT_ALLOWED: Final = 405
 THREADS: Final = 160
 _PATTERNS: Final = tuple((method, compile_path(path)[0]) for method, path in ACCESS)
@@ -41,8 +45,11 @@ class ClassifyRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
     texts: Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]
-    model: Annotated[str | None, Field(max_length=200, description="Refuse unless this model is in service.")] = None
-    codebook: Annotated[str | None, Field(max_length=200, description="Refuse unless it is this codebook.")] = None
+    model: Annotated[str | None, Field(max_length=200, description="A model of the registry, or `starter`.")] = None
+    codebook: Annotated[str | None, Field(max_length=200, description="A codebook, as `id` or `id@version`.")] = None
+    consultation: Annotated[
+        str | None, Field(min_length=1, max_length=200, description="Whose pinned model codes, if no model is named.")
+    ] = None
 
 
 class EvidenceOut(BaseModel):
@@ -108,7 +115,6 @@ class Ready(Health):
 
 def make_app(service: Service, *, write_log: Callable[[dict[str, str | int | float]], None] | None = None) -> FastAPI:
     """Return the service as an application; `write_log` is given a line for each request."""
-    classifier = service.classifier
     app = FastAPI(
         title="Theme coding",
         version="1",
@@ -124,26 +130,27 @@ def make_app(service: Service, *, write_log: Callable[[dict[str, str | int | flo
     app.add_middleware(RequestLog, metrics=service.metrics, write=write_log)
 
     async def not_busy() -> None:
-        classifier.check_busy()  # who is turned away need not wait for a thread to hear it
+        service.models.check_busy()  # who is turned away need not wait for a thread to hear it
 
     @app.post("/v1/classify", summary="Code a few texts", dependencies=[Depends(not_busy)])
-    def classify(given: ClassifyRequest) -> ClassifyResponse:
-        """Return themes with calibrated probability and evidence for each text, in order."""
-        coded = classifier.classify(given.texts, model=given.model, codebook=given.codebook)
+    def classify(given: ClassifyRequest, caller: TheCaller) -> ClassifyResponse:
+        """Return themes with calibrated probability and evidence for each text, in order, and the model that coded them all."""
+        where = caller.narrowed(given.consultation) or DEFAULT_CONSULTATION
+        done = service.models.classify(given.texts, model=given.model, codebook=given.codebook, consultation=where)
         return ClassifyResponse(
-            model=classifier.model_id,
-            codebook=classifier.codebook.ref,
-            codings=[_coding(classifier, c) for c in coded],
+            model=done.by.model_id,
+            codebook=done.by.codebook.ref,
+            codings=[_coding(done.by.codebook, c) for c in done.codings],
         )
 
     @app.get("/v1/codebook", summary="The codebook in service")
-    def codebook() -> CodebookOut:
-        """Return the themes of both levels."""
+    def codebook(caller: TheCaller) -> CodebookOut:
+        """Return the themes of both levels, of the codebook that codes for this caller where a request names nothing."""
+        by = service.models.get(consultation=caller.consultation or DEFAULT_CONSULTATION)
         themes = [
-            CodebookTheme(id=t.id, label=t.label, parent=t.parent, definition=t.definition)
-            for t in classifier.codebook.themes
+            CodebookTheme(id=t.id, label=t.label, parent=t.parent, definition=t.definition) for t in by.codebook.themes
         ]
-        return CodebookOut(codebook=classifier.codebook.ref, model=classifier.model_id, themes=themes)
+        return CodebookOut(codebook=by.codebook.ref, model=by.model_id, themes=themes)
 
     @app.get("/health/live", summary="Is the process alive?")
     async def live() -> Health:
@@ -165,8 +172,10 @@ def make_app(service: Service, *, write_log: Callable[[dict[str, str | int | flo
         return JSONResponse(description_of_routes())
 
     app.include_router(batches.router)
+    app.include_router(models.router)
     app.include_router(administration.router)
     app.include_router(webhooks.router)
+    app.include_router(error_pages.router)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ThemesError, _refused)
@@ -182,18 +191,20 @@ async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
 
 
 def _is_upload(method: str, path: str) -> bool:
-    return method == "POST" and path == "/v1/batches"
+    return method == "POST" and path in ("/v1/batches", "/v1/models")
 
 
 def _most_bytes(service: Service, method: str, path: str) -> int:
-    return service.settings.max_batch_bytes if _is_upload(method, path) else MAX_BODY_BYTES
+    if not _is_upload(method, path):
+        return MAX_BODY_BYTES
+    return service.settings.max_batch_bytes if path == "/v1/batches" else MAX_ZIP_BYTES + FORM_BYTES
 
 
-def _coding(classifier: TextClassifier, coded: CodedComment) -> CodingOut:
+def _coding(codebook: Codebook, coded: CodedComment) -> CodingOut:
     themes = [
         ThemeOut(
             theme=c.theme,
-            label=classifier.codebook.get_theme(c.theme).label,
+            label=codebook.get_theme(c.theme).label,
             probability=c.probability,
             evidence=[EvidenceOut(start=s.start, end=s.end) for s in c.evidence],
         )
@@ -214,7 +225,7 @@ async def _invalid(_request: Request, error: Exception) -> Response:
         422,
         "invalid_request",
         f"{len(found)} fields are not as they must be.",
-        allowed=f"texts: 1 to {MAX_TEXTS} texts of 1 to {MAX_TEXT_CHARS} characters; model, codebook: text or left out.",
+        allowed=f"texts: 1 to {MAX_TEXTS} texts of 1 to {MAX_TEXT_CHARS} characters; model, codebook, consultation: text or left out.",
         next_step="mend the fields listed.",
         fields=fields,
     )

@@ -23,12 +23,19 @@ _SAID: Final = {
     429: "Too many requests with this key; Retry-After says when to come back.",
     503: "Too many callers, or the database does not answer; Retry-After says when to come back.",
 }
+_MAY_NAME_MODELS: Final = frozenset({("POST", "/v1/batches"), ("POST", "/v1/classify"), ("GET", "/v1/codebook")})
 _CONFLICTS: Final = frozenset(
     {
         ("POST", "/v1/classify"),
         ("POST", "/v1/batches"),
         ("GET", "/v1/batches/{batch}/codings"),
         ("POST", "/v1/batches/{batch}/runs"),
+        ("GET", "/v1/codebook"),
+        ("POST", "/v1/models"),
+        ("GET", "/v1/models/{model}"),
+        ("GET", "/v1/models/{model}/card"),
+        ("PUT", "/v1/consultations/{consultation}/pin"),
+        ("DELETE", "/v1/consultations/{consultation}/pin"),
         ("POST", "/v1/codebooks/{codebook}/rollback"),
         ("DELETE", "/v1/keys/{key}"),
         ("POST", "/v1/webhooks"),
@@ -66,7 +73,7 @@ def _refusals(name: tuple[str, str], operation: dict[str, Any], *, is_open: bool
         out += [400, 413]
     if "requestBody" in operation or "422" in operation["responses"]:
         out.append(422)
-    if "{" in name[1] or name == ("POST", "/v1/batches"):  # where a model may be named
+    if "{" in name[1] or name in _MAY_NAME_MODELS:
         out.append(404)
     if name in _CONFLICTS:
         out.append(409)

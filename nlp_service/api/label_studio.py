@@ -19,7 +19,8 @@ from starlette.responses import Response
 from annotation.display import make_display
 from annotation.interface import make_result
 from nlp_service.api.problems import problem
-from nlp_service.classify_texts import MAX_TEXT_CHARS, MAX_TEXTS, BusyError, TextClassifier
+from nlp_service.classify_texts import MAX_TEXT_CHARS, MAX_TEXTS, BusyError
+from nlp_service.loaded_models import LoadedModels
 from nlp_service.round_watch import RoundWatch
 
 PREFIX: Final = "/label-studio"
@@ -62,13 +63,13 @@ class StateOut(BaseModel):
     model_version: str
 
 
-def make_label_studio_app(classifier: TextClassifier, secret: str, nudge: Callable[[], None]) -> FastAPI:
+def make_label_studio_app(models: LoadedModels, secret: str, nudge: Callable[[], None]) -> FastAPI:
     """Return the routes as an application of their own, to be mounted at `/label-studio`: the service's keys do not open it.
 
     Parameters
     ----------
-    classifier
-        The model in service.
+    models
+        The one in service answers.
     secret
         What callers must know; at least 16 characters.
     nudge
@@ -84,18 +85,18 @@ def make_label_studio_app(classifier: TextClassifier, secret: str, nudge: Callab
     @app.get("/health", summary="Is the ML backend there?")
     def health() -> StateOut:
         """Return at once."""
-        return StateOut(status="UP", model_version=classifier.model_id)
+        return StateOut(status="UP", model_version=models.in_service.model_id)
 
     @app.post("/setup", summary="Which model is it?")
     def setup() -> StateOut:
         """Return the model's id; the schema, host name and token that are sent are not read."""
-        return StateOut(status="UP", model_version=classifier.model_id)
+        return StateOut(status="UP", model_version=models.in_service.model_id)
 
     @app.post("/predict", summary="Suggestions for tasks")
     def predict(given: PredictIn) -> PredictOut:
         """Return suggestions for each task; none for one without a text that can be coded."""
         texts = [_text(t.data) for t in given.tasks]
-        return PredictOut(results=_predict(classifier, texts))
+        return PredictOut(results=_predict(models, texts))
 
     @app.post("/webhook", status_code=202, summary="Something changed")
     def webhook() -> dict[str, str]:
@@ -110,9 +111,9 @@ def make_label_studio_app(classifier: TextClassifier, secret: str, nudge: Callab
     return app
 
 
-def mount_label_studio(app: FastAPI, classifier: TextClassifier, secret: str, watch: RoundWatch | None) -> None:
+def mount_label_studio(app: FastAPI, models: LoadedModels, secret: str, watch: RoundWatch | None) -> None:
     """Open `/label-studio` of the service; nudges go to the watch, if there is one."""
-    app.mount(PREFIX, make_label_studio_app(classifier, secret, watch.nudge if watch is not None else lambda: None))
+    app.mount(PREFIX, make_label_studio_app(models, secret, watch.nudge if watch is not None else lambda: None))
 
 
 def _invalid(_request: Request, _error: Exception) -> Response:
@@ -142,12 +143,14 @@ def _bug(_request: Request, error: Exception) -> Response:
     return problem(500, "bug", f"our fault: {type(error).__name__}.", next_step="report it; no text was kept.")
 
 
-def _predict(classifier: TextClassifier, texts: Sequence[str]) -> list[PredictionOut]:
+def _predict(models: LoadedModels, texts: Sequence[str]) -> list[PredictionOut]:
     wanted = [i for i, t in enumerate(texts) if t]
-    results = [PredictionOut(model_version=classifier.model_id, score=0.0, result=[]) for _ in texts]
+    model_id = models.in_service.model_id
+    results = [PredictionOut(model_version=model_id, score=0.0, result=[]) for _ in texts]
     for start in range(0, len(wanted), MAX_TEXTS):
         some = wanted[start : start + MAX_TEXTS]
-        for i, coded in zip(some, classifier.classify([texts[i] for i in some]), strict=True):
+        done = models.classify([texts[i] for i in some])
+        for i, coded in zip(some, done.codings, strict=True):
             display = make_display(texts[i])
             codings = [
                 (c.theme, c.probability, [s for e in c.evidence if (s := display.to_display(e)) is not None])
@@ -155,7 +158,7 @@ def _predict(classifier: TextClassifier, texts: Sequence[str]) -> list[Predictio
             ]
             score = max((p for _, p, _ in codings), default=0.0)
             results[i] = PredictionOut(
-                model_version=classifier.model_id, score=score, result=make_result(codings, display.text)
+                model_version=done.by.model_id, score=score, result=make_result(codings, display.text)
             )
     return results
 

@@ -10,7 +10,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 from starlette.concurrency import run_in_threadpool
 
-from nlp_service.api.problems import BadKeyError, ForbiddenError, NoKeyError, RateLimitError
+from nlp_service.api.problems import BadKeyError, BadUploadError, ForbiddenError, NoKeyError, RateLimitError
 from nlp_service.api.service import Service, the_service
 from nlp_service.store.keys import Key, Scope
 
@@ -20,6 +20,7 @@ ACCESS: Final[dict[tuple[str, str], Need]] = {
     ("GET", "/health/live"): "anyone",
     ("GET", "/health/ready"): "anyone",
     ("GET", "/openapi.json"): "anyone",
+    ("GET", "/errors/{code}"): "anyone",
     ("GET", "/first-key"): "anyone",  # its own token opens it, once
     ("POST", "/first-key"): "anyone",
     ("GET", "/metrics"): "any key",
@@ -27,6 +28,11 @@ ACCESS: Final[dict[tuple[str, str], Need]] = {
     ("GET", "/v1/codebook"): Scope.CLASSIFY,
     ("GET", "/v1/codebooks"): Scope.CLASSIFY,
     ("GET", "/v1/models"): Scope.CLASSIFY,
+    ("POST", "/v1/models"): Scope.PUBLISH,
+    ("GET", "/v1/models/{model}"): Scope.CLASSIFY,
+    ("GET", "/v1/models/{model}/card"): Scope.CLASSIFY,
+    ("PUT", "/v1/consultations/{consultation:path}/pin"): Scope.PUBLISH,
+    ("DELETE", "/v1/consultations/{consultation:path}/pin"): Scope.PUBLISH,
     ("POST", "/v1/codebooks/{codebook}/rollback"): Scope.PUBLISH,
     ("POST", "/v1/batches"): Scope.SUBMIT,
     ("GET", "/v1/batches"): Scope.SUBMIT,
@@ -49,6 +55,7 @@ ACCESS: Final[dict[tuple[str, str], Need]] = {
 }
 
 _LOCAL: Final = "local"
+MAX_REASON_CHARS: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,33 @@ class Caller:
                 next_step="leave `consultation` out, or ask for a key of that consultation.",
             )
         return consultation or self.consultation
+
+    def check_of_all(self) -> None:
+        """Raise ForbiddenError if the caller belongs to one consultation."""
+        if self.consultation is not None:
+            raise ForbiddenError(
+                "the key belongs to one consultation, and a model codes them all.",
+                allowed="a key without a consultation.",
+                next_step="ask for one.",
+            )
+
+    def reason_to_override(self, reason: str | None) -> str | None:
+        """Return why the gate is to be overridden, if it is; raises ForbiddenError or BadUploadError."""
+        if reason is None:
+            return None
+        if Scope.ADMIN not in self.scopes:
+            raise ForbiddenError(
+                "the key may publish what the gate lets through, and nothing else.",
+                allowed=f"`override` with the scope {Scope.ADMIN}.",
+                next_step="leave `override` out, or ask for a key with that scope.",
+            )
+        if not 0 < len(reason.strip()) <= MAX_REASON_CHARS:
+            raise BadUploadError(
+                "`override` is no reason.",
+                allowed=f"1 to {MAX_REASON_CHARS} characters.",
+                next_step="say why, or leave it out.",
+            )
+        return reason.strip()
 
 
 class RateLimits:

@@ -9,9 +9,13 @@ from starlette.responses import Response
 from models.model import ModelNotFoundError
 from models.registry import RegistryBusyError, RegistryError
 from models.vocabulary import ThemesError
+from nlp_service.api.error_pages import page_address
 from nlp_service.classify_texts import BusyError, OtherModelError
 from nlp_service.erase_files import EraseError
 from nlp_service.export_codings import NotDoneError
+from nlp_service.find_model import ModelBrokenError
+from nlp_service.list_models import finite
+from nlp_service.publish_model import GateRefusedError, GoldError
 from nlp_service.run_round import RoundBusyError
 from nlp_service.store.database import StoreGoneError
 from nlp_service.store.idempotency import InFlightError
@@ -90,6 +94,9 @@ STATUS: Final[dict[type[ThemesError], int]] = {
     RegistryError: 409,
     EraseError: 409,
     OtherModelError: 409,
+    ModelBrokenError: 409,
+    GoldError: 409,
+    GateRefusedError: 409,
     InFlightError: 409,
     TooLargeError: 413,
     TooManyCommentsError: 413,
@@ -118,9 +125,9 @@ class Problem(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    type: str
+    type: str = Field(description="Where the code's page is: what it means and what to do; relative to the request.")
     status: int
-    code: str = Field(description="Stable; listed in docs/reference/errors.md.")
+    code: str = Field(description="Stable; GET /errors/{code} says what it means.")
     title: str = Field(description="What was found.")
     allowed: str | None = None
     next_step: str | None = None
@@ -130,7 +137,7 @@ def problem(
     status: int, code: str, title: str, *, allowed: str = "", next_step: str = "", headers: dict[str, str] | None = None, **more: Any
 ) -> Response:  # fmt: skip
     """Return a response with media type application/problem+json."""
-    document = {"type": f"about:themes#{code}", "status": status, "code": code, "title": title}
+    document = {"type": page_address(code), "status": status, "code": code, "title": title}
     document |= {"allowed": allowed} if allowed else {}
     document |= {"next_step": next_step} if next_step else {}
     content = json.dumps(document | more, ensure_ascii=False).encode()
@@ -143,6 +150,15 @@ def problem_of(error: ThemesError) -> Response:
     if isinstance(error, NoKeyError | BadKeyError):
         headers["WWW-Authenticate"] = "Bearer"
     status = STATUS.get(type(error), 422)
+    more: dict[str, Any] = {}
+    if isinstance(error, GateRefusedError):
+        more = {"model": error.entry.model, "reason": error.entry.reason, "gate": finite(error.entry.gate)}
     return problem(
-        status, error.code, error.found, allowed=error.allowed, next_step=error.next_step, headers=headers or None
+        status,
+        error.code,
+        error.found,
+        allowed=error.allowed,
+        next_step=error.next_step,
+        headers=headers or None,
+        **more,
     )

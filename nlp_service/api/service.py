@@ -1,4 +1,4 @@
-"""What the routes work with: the loaded model, the store, the queue of jobs, the keys and the limits."""
+"""What the routes work with: the loaded models, the store, the queue of jobs, the keys and the limits."""
 
 import hmac
 import secrets
@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from fastapi import Request
 
 from nlp_service.api.metrics import Metrics
-from nlp_service.classify_texts import TextClassifier
 from nlp_service.jobs.engine import JobQueue
+from nlp_service.loaded_models import LoadedModels
+from nlp_service.publish_upload import UploadPublisher
 from nlp_service.settings import Settings
 from nlp_service.store.database import Database, open_store
 from nlp_service.store.keys import KeyRing, read_secret
@@ -44,11 +45,12 @@ class FirstLink:
 class Service:
     """All parts, made once a process."""
 
-    classifier: TextClassifier
+    models: LoadedModels
     database: Database
     jobs: JobQueue
     keys: KeyRing
     settings: Settings
+    publisher: UploadPublisher
     is_local: bool
     """True: it listens to this machine alone. Callers without a key may classify then, until the first key is made."""
     metrics: Metrics = field(default_factory=Metrics)
@@ -60,15 +62,16 @@ class Service:
         self.database.close()
 
 
-def open_service(settings: Settings, classifier: TextClassifier, *, is_local: bool = True) -> Service:
+def open_service(settings: Settings, models: LoadedModels, *, is_local: bool = True) -> Service:
     """Return a service on the store that the settings name; raises ThemesError."""
     database = open_store(settings.store)
     return Service(
-        classifier,
+        models,
         database,
         JobQueue(database),
         KeyRing(database, read_secret(settings.secret_file)),
         settings,
+        UploadPublisher(database, settings),
         is_local,
     )
 

@@ -1,7 +1,7 @@
 """A file that comes with a request, written to a folder of its own as it comes."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from tempfile import TemporaryDirectory
@@ -39,7 +39,8 @@ async def received_file(request: Request, name: str | None) -> AsyncIterator[Pat
     with TemporaryDirectory(prefix="themes-upload-") as folder:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "multipart/form-data":
-            yield await _form_file(request, Path(folder), name)
+            path, _ = await _form(request, Path(folder), name, ())
+            yield path
         elif kind in _RAW:
             path = Path(folder) / safe_name(name or _RAW[kind], _RAW[kind])
             with path.open("wb") as file:
@@ -54,9 +55,34 @@ async def received_file(request: Request, name: str | None) -> AsyncIterator[Pat
             )
 
 
-async def _form_file(request: Request, folder: Path, name: str | None) -> Path:
+@asynccontextmanager
+async def received_form(
+    request: Request, name: str, *, optional: Sequence[str]
+) -> AsyncIterator[tuple[Path, dict[str, str]]]:
+    """Yield the part `file` of a form, written under a name, and its other fields; the file is gone afterwards.
+
+    Raises
+    ------
+    BadUploadError
+        If the body is no form, has no such part, or has other fields than the optional ones.
+    """
+    with TemporaryDirectory(prefix="themes-upload-") as folder:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "multipart/form-data":
+            raise BadUploadError(
+                "the body is no form.",
+                allowed="multipart/form-data.",
+                next_step="send the file as the part `file` of a form.",
+            )
+        yield await _form(request, Path(folder), name, optional)
+
+
+async def _form(
+    request: Request, folder: Path, name: str | None, optional: Sequence[str]
+) -> tuple[Path, dict[str, str]]:
+    allowed = "one part `file`" + "".join(f", `{field}`" for field in optional) + " and nothing else."
     try:
-        async with request.form(max_files=1, max_fields=0) as form:
+        async with request.form(max_files=1, max_fields=len(optional)) as form:
             upload = form.get("file")
             if not isinstance(upload, UploadFile):
                 raise BadUploadError(
@@ -64,16 +90,19 @@ async def _form_file(request: Request, folder: Path, name: str | None) -> Path:
                     allowed="one part `file`.",
                     next_step="send the file as that part.",
                 )
+            fields = {key: value for key, value in form.multi_items() if isinstance(value, str)}
+            if not fields.keys() <= set(optional):
+                raise BadUploadError(
+                    "the form has a field that is not known.", allowed=allowed, next_step="leave it out."
+                )
             path = folder / safe_name(name or upload.filename or "", "batch.csv")
             with path.open("wb") as file:
                 while piece := await upload.read(_PIECE_BYTES):
                     await run_in_threadpool(file.write, piece)
-            return path
+            return path, fields
     except HTTPException as error:
         raise BadUploadError(
-            "the form cannot be read.",
-            allowed="one part `file` and nothing else.",
-            next_step="send the other fields in the query.",
+            "the form cannot be read.", allowed=allowed, next_step="send the other fields in the query."
         ) from error
 
 

@@ -11,8 +11,7 @@ import click
 
 from models.model import Backend, load_model
 from models.vocabulary import ThemesError
-from nlp_service.classify_texts import TextClassifier
-from nlp_service.find_model import find_model
+from nlp_service.loaded_models import LoadedModels
 from nlp_service.round_folder import read_round
 from nlp_service.round_watch import RoundWatch
 from nlp_service.run_round import Server
@@ -31,7 +30,11 @@ class ServeRefusedError(ThemesError):
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option("--port", type=click.IntRange(1, 65_535), default=8765, show_default=True)
-@click.option("--model", metavar="ID_OR_DIR", help="Model to code with. [default: the published one, else starter]")
+@click.option(
+    "--model",
+    metavar="ID_OR_DIR",
+    help="Model to code with where a caller names none. [default: the published one, else starter]",
+)
 @click.option(
     "--workers", type=click.IntRange(0, 64), default=1, show_default=True, help="Workers to start for batches."
 )
@@ -69,17 +72,22 @@ def serve(host: str, port: int, model: str | None, workers: int, round_folder: P
             allowed="127.0.0.1, ::1 or localhost until there is a key.",
             next_step="make one with `themes key create --scope admin NAME`, or leave --host out.",
         )
-    folder = find_model(settings.registry, model, default=settings.model)
-    classifier = TextClassifier(load_model(str(folder), backend=Backend(settings.backend), encoder=settings.encoder))
-    service = open_service(settings, classifier, is_local=is_local)
+    models = LoadedModels(
+        settings.registry,
+        lambda folder: load_model(str(folder), backend=Backend(settings.backend), encoder=settings.encoder),
+        default=model or settings.model,
+        tell=lambda line: click.echo(line, err=True),
+    )
+    service = open_service(settings, models, is_local=is_local)
     base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    click.echo(f"{classifier.model_id}, {classifier.codebook.ref}: {base}/v1/classify", err=True)
+    first = models.in_service
+    click.echo(f"{first.model_id}, {first.codebook.ref}: {base}/v1/classify", err=True)
     if not keys.has_keys():
         click.echo(f"make the admin key, once: {base}/first-key?token={service.first_link.token}", err=True)
     app = make_app(service, write_log=None if quiet else write_log_line)
     watch = _find_watch(settings, round_folder)
     if settings.label_studio_secret is not None:
-        mount_label_studio(app, classifier, settings.label_studio_secret, watch)
+        mount_label_studio(app, models, settings.label_studio_secret, watch)
         click.echo(f"for Label Studio: {base}{PREFIX}", err=True)
     supervisor = Supervisor(workers)
     supervisor.start()

@@ -102,7 +102,7 @@ def check_cells(name: str, n_rows: int, n_columns: int) -> None:
 def too_many(what: str, n: int, limit: int, name: str) -> InputRefusedError:
     """Return the error for a file over a limit."""
     return InputRefusedError(
-        f"too_many_{what}",
+        f"too_many_{what.split()[0]}",
         f"{name} has at least {n} {what}.",
         allowed=f"at most {limit} {what} in a file.",
         next_step="split the file and code the parts in one command: `themes code PART1 PART2 --out FILE`.",

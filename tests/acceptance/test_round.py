@@ -28,7 +28,6 @@ from models.model import load_model
 from models.text import make_segments
 from models.vocabulary import Segment
 from nlp_service.api.label_studio import PREFIX, make_label_studio_app
-from nlp_service.classify_texts import TextClassifier
 from nlp_service.cli.main import run
 from nlp_service.ingest.comments import read_comments
 from nlp_service.round_folder import read_round
@@ -36,6 +35,7 @@ from nlp_service.round_watch import RoundWatch
 from nlp_service.run_round import PulledRound, Server, Source, StartRequest, pull_round, start_round
 from tests.conftest import THREE
 from tests.label_studio import Person
+from tests.service_parts import models_of
 
 THEMES = Path(sys.executable).with_name("themes")
 ROOT = Path(__file__).parents[2]
@@ -373,9 +373,9 @@ def test_hostile_text_and_answers_change_nothing_else(studio: Studio) -> None:
 def service(small_model: Path) -> Iterator[tuple[str, list[RoundWatch]]]:
     """The routes for Label Studio, listening; whoever puts a watch into the list gets the nudges."""
     watches: list[RoundWatch] = []
-    classifier = TextClassifier(load_model(str(small_model)))
+    models = models_of(load_model(str(small_model)))
     app = FastAPI()
-    app.mount(PREFIX, make_label_studio_app(classifier, SECRET, lambda: [w.nudge() for w in watches] and None))
+    app.mount(PREFIX, make_label_studio_app(models, SECRET, lambda: [w.nudge() for w in watches] and None))
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -15,29 +15,31 @@ from nlp_service.api.app import MAX_BODY_BYTES, make_app
 from nlp_service.api.service import open_service
 from nlp_service.classify_texts import MAX_TEXT_CHARS, MAX_TEXTS, BusyError, TextClassifier
 from nlp_service.cli.main import run
+from nlp_service.loaded_models import LoadedModels
 from nlp_service.settings import Settings
+from tests.service_parts import models_of
 
 SECRET = "Harpist's umbrella"
 TEXTS = ["Lamps are out. Music at night 😀.", "My bike was taken", "x", " \n "]
 
 
 @pytest.fixture(scope="module")
-def classifier(small_model: Path) -> TextClassifier:
-    return TextClassifier(load_model(str(small_model)))
+def models(small_model: Path) -> LoadedModels:
+    return models_of(load_model(str(small_model)))
 
 
 @contextmanager
-def served(classifier: TextClassifier, folder: Path) -> Iterator[TestClient]:
+def served(models: LoadedModels, folder: Path) -> Iterator[TestClient]:
     settings = Settings(store=f"sqlite:///{folder / 'themes.db'}", secret_file=folder / "secret")
-    service = open_service(settings, classifier)
+    service = open_service(settings, models)
     with TestClient(make_app(service), raise_server_exceptions=False) as client:
         yield client
     service.close()
 
 
 @pytest.fixture(scope="module")
-def client(classifier: TextClassifier, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    with served(classifier, tmp_path_factory.mktemp("service")) as client:
+def client(models: LoadedModels, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    with served(models, tmp_path_factory.mktemp("service")) as client:
         yield client
 
 
@@ -65,8 +67,9 @@ def test_texts_are_coded_in_order_as_the_classifier_codes_them(client: TestClien
         ({"texts": [SECRET] * (MAX_TEXTS + 1)}, 422, "invalid_request"),
         ({"texts": [SECRET * MAX_TEXT_CHARS]}, 422, "invalid_request"),
         ({"texts": ["a"], SECRET: 1}, 422, "invalid_request"),
-        ({"texts": [SECRET], "model": "another"}, 409, "other_model"),
-        ({"texts": [SECRET], "codebook": "another"}, 409, "other_model"),
+        ({"texts": [SECRET], "model": "another"}, 404, "model_not_found"),
+        ({"texts": [SECRET], "codebook": "another"}, 404, "model_not_found"),
+        ({"texts": [SECRET], "consultation": ""}, 422, "invalid_request"),
     ],
 )
 def test_what_cannot_be_coded_is_refused_with_a_code_and_without_the_text(
@@ -109,7 +112,8 @@ def test_other_paths_and_methods_are_problems_too(client: TestClient) -> None:
     assert (shared.status_code, shared.headers["allow"]) == (405, "DELETE, GET")
 
 
-def test_the_versions_in_service_may_be_asked_for(client: TestClient, classifier: TextClassifier) -> None:
+def test_the_versions_in_service_may_be_asked_for(client: TestClient, models: LoadedModels) -> None:
+    classifier = models.in_service
     for codebook in (classifier.codebook.id, classifier.codebook.ref):
         body = {"texts": ["a"], "model": classifier.model_id, "codebook": codebook}
         assert client.post("/v1/classify", json=body).status_code == 200
@@ -156,7 +160,8 @@ def test_a_text_that_breaks_the_model_fails_its_own_caller_alone(small_model: Pa
 
 
 def test_too_many_callers_are_turned_away_with_a_time_to_come_back(small_model: Path, tmp_path: Path) -> None:
-    classifier = TextClassifier(load_model(str(small_model)), max_waiting=1)
+    models = models_of(load_model(str(small_model)), max_waiting=1)
+    classifier = models.in_service
     inside, go_on = threading.Event(), threading.Event()
     code_texts = classifier._classifier.code_texts
 
@@ -167,28 +172,28 @@ def test_too_many_callers_are_turned_away_with_a_time_to_come_back(small_model: 
 
     classifier._classifier.code_texts = slow  # type: ignore[method-assign,assignment]
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(classifier.classify, ["a"])
+        first = pool.submit(models.classify, ["a"])
         assert inside.wait(20)
-        second = pool.submit(classifier.classify, ["b"])
-        while classifier._n_inside < 2:
+        second = pool.submit(models.classify, ["b"])
+        while models._room._n_inside < 2:
             pass
         with pytest.raises(BusyError):
-            classifier.classify(["c"])
-        with served(classifier, tmp_path) as client:
+            models.classify(["c"])
+        with served(models, tmp_path) as client:
             refused = client.post("/v1/classify", json={"texts": ["d"]})
         assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (503, "busy", "1")
         go_on.set()
-        assert len(first.result(20)) == len(second.result(20)) == 1
+        assert len(first.result(20).codings) == len(second.result(20).codings) == 1
 
 
 def test_a_bug_says_nothing_of_the_text(small_model: Path, tmp_path: Path) -> None:
-    classifier = TextClassifier(load_model(str(small_model)))
+    classifier = load_model(str(small_model))
 
     def broken(_texts: list[str]) -> Any:
         raise RuntimeError(SECRET)
 
-    classifier._classifier.code_texts = broken  # type: ignore[method-assign,assignment]
-    with served(classifier, tmp_path) as client:
+    classifier.code_texts = broken  # type: ignore[method-assign,assignment]
+    with served(models_of(classifier), tmp_path) as client:
         answer = client.post("/v1/classify", json={"texts": [SECRET]})
     assert (answer.status_code, answer.json()["code"]) == (500, "bug")
     assert SECRET not in answer.text

@@ -70,6 +70,10 @@ def test_the_async_client_goes_the_whole_way(small_model: Path, tmp_path: Path) 
             async with AsyncClient("http://localhost", key=text, transport=transport) as client:
                 (coded,) = await client.classify(["Lamp is out"])
                 assert len(coded.probabilities) == 3
+                (named,) = await client.classify(["Lamp is out"], codebook="flat", consultation="town")
+                assert (named.model, named.codebook) == (coded.model, "flat@1")
+                with pytest.raises(ServiceError, match="model_not_found"):
+                    await client.classify(["Lamp is out"], model="none")
                 batch = await client.submit(path, consultation="town", idempotency_key="k")
                 assert (await client.submit(path, consultation="town", idempotency_key="k")).id == batch.id
                 assert (batch.state, batch.n_comments, batch.n_problems) == ("queued", 2, 1)

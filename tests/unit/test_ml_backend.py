@@ -9,7 +9,9 @@ from starlette.testclient import TestClient
 
 from models.model import load_model
 from nlp_service.api.label_studio import make_label_studio_app
-from nlp_service.classify_texts import MAX_TEXT_CHARS, MAX_TEXTS, TextClassifier
+from nlp_service.classify_texts import MAX_TEXT_CHARS, MAX_TEXTS
+from nlp_service.loaded_models import LoadedModels
+from tests.service_parts import models_of
 
 SECRET = "a secret of some length"
 BASIC = {"Authorization": "Basic " + base64.b64encode(f"themes:{SECRET}".encode()).decode()}
@@ -17,8 +19,8 @@ BEARER = {"Authorization": f"Bearer {SECRET}"}
 
 
 @pytest.fixture(scope="module")
-def classifier(small_model: Path) -> TextClassifier:
-    return TextClassifier(load_model(str(small_model)))
+def models(small_model: Path) -> LoadedModels:
+    return models_of(load_model(str(small_model)))
 
 
 @pytest.fixture
@@ -27,8 +29,8 @@ def nudges() -> list[int]:
 
 
 @pytest.fixture
-def client(classifier: TextClassifier, nudges: list[int]) -> Iterator[TestClient]:
-    app = make_label_studio_app(classifier, SECRET, lambda: nudges.append(1))
+def client(models: LoadedModels, nudges: list[int]) -> Iterator[TestClient]:
+    app = make_label_studio_app(models, SECRET, lambda: nudges.append(1))
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
@@ -51,15 +53,13 @@ def test_nothing_opens_without_the_secret(
     assert nudges == []
 
 
-def test_health_and_setup_say_which_model_and_read_no_token(client: TestClient, classifier: TextClassifier) -> None:
-    assert client.get("/health", headers=BASIC).json() == {"status": "UP", "model_version": classifier.model_id}
+def test_health_and_setup_say_which_model_and_read_no_token(client: TestClient, models: LoadedModels) -> None:
+    assert client.get("/health", headers=BASIC).json() == {"status": "UP", "model_version": models.in_service.model_id}
     sent = {"project": "1.2", "schema": "<View/>", "hostname": "http://127.0.0.1:1", "access_token": "t"}
-    assert client.post("/setup", json=sent, headers=BASIC).json()["model_version"] == classifier.model_id
+    assert client.post("/setup", json=sent, headers=BASIC).json()["model_version"] == models.in_service.model_id
 
 
-def test_tasks_get_suggestions_in_order_with_marks_on_the_shown_text(
-    client: TestClient, classifier: TextClassifier
-) -> None:
+def test_tasks_get_suggestions_in_order_with_marks_on_the_shown_text(client: TestClient, models: LoadedModels) -> None:
     texts = ["Lamps are out.\r\nMusic at night 😀.", "My bike was taken", "", 7, "x" * (MAX_TEXT_CHARS + 1)]
     sent = {
         "tasks": [{"id": i, "data": {"text": t}} for i, t in enumerate(texts)] + [{"data": {}}],
@@ -68,7 +68,7 @@ def test_tasks_get_suggestions_in_order_with_marks_on_the_shown_text(
     answer = client.post("/predict", json=sent, headers=BASIC).json()["results"]
     assert len(answer) == 6
     assert [a["result"] for a in answer[2:]] == [[]] * 4
-    coded = classifier.classify(texts[:2])
+    coded = models.classify(texts[:2]).codings
     for got, expected, text in zip(answer, coded, texts, strict=False):
         chosen = [r["value"]["choices"] for r in got["result"] if r["type"] == "choices"]
         assert sorted(t for c in chosen for t in c) == sorted(expected.themes)
@@ -78,7 +78,7 @@ def test_tasks_get_suggestions_in_order_with_marks_on_the_shown_text(
             for r in got["result"]
             if r["type"] == "labels"
         )
-        assert got["model_version"] == classifier.model_id
+        assert got["model_version"] == models.in_service.model_id
 
 
 def test_more_tasks_than_the_classifier_takes_at_once(client: TestClient) -> None:

@@ -80,7 +80,7 @@ def test_every_route_opens_to_exactly_whom_it_should(held: Held) -> None:
     wrong = []
     for (method, path), need in ACCESS.items():
         for actor, headers in actors.items():
-            url = path.replace("{respondent:path}", "nobody").replace("{batch}", "b-0").replace("{key}", "k-0").replace("{codebook}", "none").replace("{webhook}", "w-0")  # fmt: skip
+            url = path.replace("{respondent:path}", "nobody").replace("{batch}", "b-0").replace("{key}", "k-0").replace("{codebook}", "none").replace("{webhook}", "w-0").replace("{model}", "none").replace("{code}", "none").replace("{consultation:path}", "town")  # fmt: skip
             answer = client.request(method, url, headers=headers)
             expected = opens(actor, need)
             refused = answer.status_code if answer.status_code in (401, 403) and "first-key" not in path else None

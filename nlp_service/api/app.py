@@ -16,11 +16,11 @@ from starlette.routing import compile_path
 from models.vocabulary import Codebook, CodedComment, ThemesError
 from nlp_service.api import administration, batches, error_pages, models, webhooks
 from nlp_service.api.description import describe
-from nlp_service.api.middleware import BodyLimit, HostCheck, RequestLog
+from nlp_service.api.middleware import BodyLimit, BusyCheck, HostCheck, RequestLog
 from nlp_service.api.permission import ACCESS, RateLimits, TheCaller, gate
 from nlp_service.api.problems import problem, problem_of
 from nlp_service.api.service import Service
-from nlp_service.classify_texts import MAX_TEXT_CHARS, MAX_TEXTS
+from nlp_service.classify_texts import MAX_TEXT_CHARS, MAX_TEXTS, MAX_WAITING, WaitingRoom
 from nlp_service.model_zip import MAX_ZIP_BYTES
 from nlp_service.store.values import DEFAULT_CONSULTATION
 from nlp_service.store.workers import live_workers, prove_writable
@@ -32,6 +32,7 @@ METHOD_NOT_ALLOWED: Final = 405
 THREADS: Final = 160
 _PATTERNS: Final = tuple((method, compile_path(path)[0]) for method, path in ACCESS)
 _SHOWN_ERRORS: Final = 20
+_CLASSIFY: Final = "/v1/classify"
 _EXAMPLE: Final[dict[str, Any]] = {
     "texts": ["The street lights on our road have been out since May.", "More police on foot, please."]
 }
@@ -125,23 +126,22 @@ def make_app(service: Service, *, write_log: Callable[[dict[str, str | int | flo
         lifespan=_lifespan,
     )
     app.state.service, app.state.rate_limits = service, RateLimits(service.settings.requests_a_minute)
+    app.add_middleware(BusyCheck, room=WaitingRoom(MAX_WAITING), route=("POST", _CLASSIFY))
     app.add_middleware(BodyLimit, limit=lambda m, p: _most_bytes(service, m, p), streams=_is_upload)
     app.add_middleware(HostCheck, is_local=service.is_local)
     app.add_middleware(RequestLog, metrics=service.metrics, write=write_log)
 
-    async def not_busy() -> None:
-        service.models.check_busy()  # who is turned away need not wait for a thread to hear it
-
-    @app.post("/v1/classify", summary="Code a few texts", dependencies=[Depends(not_busy)])
-    def classify(given: ClassifyRequest, caller: TheCaller) -> ClassifyResponse:
+    @app.post(_CLASSIFY, summary="Code a few texts", response_model=ClassifyResponse)
+    def classify(given: ClassifyRequest, caller: TheCaller) -> Response:
         """Return themes with calibrated probability and evidence for each text, in order, and the model that coded them all."""
         where = caller.narrowed(given.consultation) or DEFAULT_CONSULTATION
         done = service.models.classify(given.texts, model=given.model, codebook=given.codebook, consultation=where)
-        return ClassifyResponse(
+        answer = ClassifyResponse(
             model=done.by.model_id,
             codebook=done.by.codebook.ref,
             codings=[_coding(done.by.codebook, c) for c in done.codings],
-        )
+        )  # written out here, and not in the loop that everybody shares
+        return Response(answer.model_dump_json(), media_type="application/json")
 
     @app.get("/v1/codebook", summary="The codebook in service")
     def codebook(caller: TheCaller) -> CodebookOut:

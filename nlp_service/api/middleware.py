@@ -6,6 +6,8 @@ import secrets
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -13,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nlp_service.api.metrics import Metrics
 from nlp_service.api.problems import TooLargeError, WrongHostError, problem_of
+from nlp_service.classify_texts import BusyError, WaitingRoom
 
 LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]", "testserver"})
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -96,6 +99,44 @@ class HostCheck:
                 await problem_of(error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+@dataclass(frozen=True, slots=True)
+class _Turned:
+    """The route of a request that was turned away before it came there."""
+
+    path: str
+
+
+class BusyCheck:
+    """Turns callers of one route away before anything is done for them, while too many are inside already.
+
+    Even the key is not looked at: when thousands call at once, that look is what would hold up everybody else.
+
+    Parameters
+    ----------
+    room
+        Holds a place for each caller, until the answer is sent.
+    route
+        Method and path.
+    """
+
+    def __init__(self, app: ASGIApp, room: WaitingRoom, route: tuple[str, str]) -> None:
+        self._app, self._room, self._route = app, room, route
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 503."""
+        if scope["type"] != "http" or (scope["method"], scope["path"]) != self._route:
+            await self._app(scope, receive, send)
+            return
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self._room.place())
+            except BusyError as error:
+                scope["route"] = _Turned(scope["path"])
+                await problem_of(error)(scope, receive, send)
+                return
+            await self._app(scope, receive, send)
 
 
 class BodyLimit:

@@ -10,7 +10,6 @@ from typing import Final
 import click
 
 from models.model import Backend, load_model
-from models.vocabulary import ThemesError
 from nlp_service.loaded_models import LoadedModels
 from nlp_service.round_folder import read_round
 from nlp_service.round_watch import RoundWatch
@@ -19,12 +18,6 @@ from nlp_service.settings import Settings
 
 AGAIN_S: Final = 2.0
 """Seconds before a worker that has ended is started again."""
-
-
-class ServeRefusedError(ThemesError):
-    """The service cannot listen where it was asked to."""
-
-    code = "serve_refused"
 
 
 @click.command()
@@ -56,7 +49,7 @@ def serve(host: str, port: int, model: str | None, workers: int, round_folder: P
     """
     from nlp_service.api.app import make_app  # noqa: PLC0415 -- what only a service needs
     from nlp_service.api.label_studio import PREFIX, mount_label_studio  # noqa: PLC0415
-    from nlp_service.api.listen import listen  # noqa: PLC0415
+    from nlp_service.api.listen import ServeRefusedError, bind, listen  # noqa: PLC0415
     from nlp_service.api.middleware import write_log_line  # noqa: PLC0415
     from nlp_service.api.service import open_service  # noqa: PLC0415
     from nlp_service.store.database import open_store  # noqa: PLC0415
@@ -89,10 +82,11 @@ def serve(host: str, port: int, model: str | None, workers: int, round_folder: P
     if settings.label_studio_secret is not None:
         mount_label_studio(app, models, settings.label_studio_secret, watch)
         click.echo(f"for Label Studio: {base}{PREFIX}", err=True)
+    listeners = bind(host, port)
     supervisor = Supervisor(workers)
     supervisor.start()
     try:
-        listen(app, host, port)
+        listen(app, listeners)
     finally:
         supervisor.stop()
         if watch is not None:

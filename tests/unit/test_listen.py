@@ -51,6 +51,8 @@ def test_those_who_connect_and_say_nothing_keep_nobody_out() -> None:
     async def held() -> bytes:
         server, address = await started()
         mute = [socket.create_connection(address, timeout=5) for _ in range(3 * MAX_NEW)]
+        for one in mute:
+            one.sendall(b"G")  # enough for the kernel to hand it over
         await asyncio.sleep(PATIENCE_S / 5)
         assert n_silent(server) == MAX_NEW
         reader, writer = await asyncio.open_connection(*address)

@@ -23,7 +23,7 @@ from sqlalchemy import create_engine
 
 from nlp_service.jobs.run_coder import RunCoder, patiently
 from nlp_service.store.batches import find_run, open_runs, set_attempt, set_state
-from nlp_service.store.database import Database, StoreGoneError, said_plainly
+from nlp_service.store.database import IDLE_MS, Database, StoreGoneError, said_plainly
 from nlp_service.store.values import RunId, RunRecord, RunState
 from nlp_service.store.workers import beat, forget_silent, live_workers, sign_off, take_lease
 
@@ -205,6 +205,7 @@ class Worker:
             "serializer": JsonSerializer(),
             "log_level": "CRITICAL",
             "run_migrations": False,
+            "sys_db_idle_transaction_timeout_sec": IDLE_MS / 1000,
         }
         DBOS(config=config)
         DBOS.launch()

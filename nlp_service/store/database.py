@@ -13,6 +13,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from filelock import FileLock
+from psycopg import Connection as PsycopgConnection
 from sqlalchemy import ColumnElement, Connection, Engine, Float, Table, create_engine, event, func, literal_column, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
@@ -24,6 +25,9 @@ from models.vocabulary import ThemesError
 BUSY_MS: Final = 30_000
 """A writer of SQLite waits this long for another."""
 POOL: Final = 16
+IDLE_MS: Final = 15_000
+"""A session of PostgreSQL that stands still in the middle of a transaction for longer is ended by the server: its process was
+halted, and what it holds would hold up all others."""
 MIN_FREE_BYTES: Final = 4_000_000
 _PAGES_KB: Final = 32_000
 _MIGRATION_LOCK: Final = 7_240_115
@@ -192,9 +196,16 @@ def _checked(url: str) -> URL:
 
 
 def _postgresql(url: URL) -> Engine:
-    return create_engine(
+    engine = create_engine(
         url, pool_size=POOL, max_overflow=POOL, pool_pre_ping=True, hide_parameters=True, connect_args={"connect_timeout": 10}
     )  # fmt: skip
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: PsycopgConnection[Any], _record: object) -> None:
+        connection.execute(f"SET idle_in_transaction_session_timeout = {IDLE_MS}")
+        connection.commit()  # said here, as options of the start do not pass every program that pools connections
+
+    return engine
 
 
 def _sqlite(url: URL) -> Engine:

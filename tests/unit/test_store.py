@@ -27,6 +27,7 @@ from models.vocabulary import (
     Segment,
     ThemeId,
 )
+from nlp_service.store import database as database_module
 from nlp_service.store import tables
 from nlp_service.store.audit import read_entries
 from nlp_service.store.batches import (
@@ -331,6 +332,28 @@ def test_a_database_that_does_not_answer_is_said_so(tmp_path: Path, postgresql: 
     with pytest.raises(StoreGoneError), gone.read() as connection:
         connection.execute(select(func.now()))
     gone.close()
+
+
+@pytest.mark.slow
+def test_who_is_halted_in_the_middle_of_a_write_holds_nobody_up_for_long(
+    postgresql: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgresql.new_database()
+    open_store(url).close()
+    monkeypatch.setattr(database_module, "IDLE_MS", 500)
+    halted, other = Database(url), Database(url)
+
+    with pytest.raises(StoreGoneError), halted.write() as connection:
+        connection.execute(text("LOCK TABLE workers IN EXCLUSIVE MODE"))
+        with other.write() as its:
+            its.execute(
+                text("LOCK TABLE workers IN EXCLUSIVE MODE")
+            )  # waits until the server has ended the other session
+        connection.execute(text("SELECT 1"))
+    with halted.read() as connection:
+        assert connection.execute(text("SELECT 1")).scalar_one() == 1
+    halted.close()
+    other.close()
 
 
 @pytest.mark.parametrize("url", ["", "themes.db", "mysql://x/y", "sqlite://", "sqlite:///:memory:", "postgresql"])

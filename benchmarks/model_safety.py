@@ -69,7 +69,7 @@ def loaded_after_damage(model: Path, other: Path, work: Path, rng: np.random.Gen
             return False
         return True
 
-    foreign = [p for p in files if p.read_bytes() != (other / p.name).read_bytes()]
+    foreign = [p for p in files if (other / p.name).exists() and p.read_bytes() != (other / p.name).read_bytes()]
     flipped = swapped = 0
     for i in range(N_FLIPS):
         path = files[i % len(files)]

@@ -16,6 +16,7 @@ _SAID: Final = {
     403: "The key does not open this.",
     404: "There is nothing of that name.",
     406: "None of the media types in Accept can be given.",
+    408: "The body stopped coming.",
     409: "It cannot be done as things stand.",
     413: "The body is too large.",
     421: "The Host header names another machine.",
@@ -70,7 +71,7 @@ def _refusals(name: tuple[str, str], operation: dict[str, Any], *, is_open: bool
     if not is_open:
         out += [401, 403, 429]
     if "requestBody" in operation:
-        out += [400, 413]
+        out += [400, 408, 413]
     if "requestBody" in operation or "422" in operation["responses"]:
         out.append(422)
     if "{" in name[1] or name in _MAY_NAME_MODELS:

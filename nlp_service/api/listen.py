@@ -5,6 +5,7 @@ import errno
 import gc
 import socket
 import sys
+from collections import deque
 from contextlib import suppress
 from typing import Any, Final
 
@@ -16,11 +17,15 @@ from models.vocabulary import ThemesError
 
 MAX_NEW: Final = 8
 """Connections that are taken up and have not asked for anything yet."""
-PATIENCE_S: Final = 0.5
+PATIENCE_S: Final = 0.02
 """A connection that is silent for longer is not waited for: the next are taken up beside it."""
+HEAD_S: Final = 10.0
+"""Whoever has not asked for anything by then is cut off."""
 DEFER_S: Final = 5
-"""For so long the kernel keeps a connection to itself that has not asked for anything."""
+"""For so long the kernel keeps a connection to itself that has said nothing."""
 LOOK_AGAIN_S: Final = 0.002
+STOP_S: Final = 20
+"""A service that is told to stop waits for answers that are being sent for so long."""
 WAITING: Final = 4096
 """Connections that may wait in the kernel to be taken up; it may allow fewer."""
 SWITCH_S: Final = 0.0002
@@ -47,6 +52,7 @@ class PatientServer(uvicorn.Server):
         super().__init__(config)
         self.listeners = listeners
         self._new: list[tuple[float, Any]] = []
+        self._silent: deque[tuple[float, Any]] = deque()
         self._accepting: list[asyncio.Task[None]] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -78,8 +84,19 @@ class PatientServer(uvicorn.Server):
 
     def _make_connection(self) -> asyncio.Protocol:
         made = H11Protocol(self.config, self.server_state, self.lifespan.state)
-        self._new.append((asyncio.get_running_loop().time(), made))
+        now = asyncio.get_running_loop().time()
+        self._new.append((now, made))
+        self._silent.append((now, made))
         return made
+
+    async def on_tick(self, counter: int) -> bool:
+        """Cut off who has been silent for too long; called ten times a second."""
+        now = asyncio.get_running_loop().time()
+        while self._silent and now - self._silent[0][0] >= HEAD_S:
+            _, one = self._silent.popleft()
+            if one.cycle is None and one in self.server_state.connections:
+                one.transport.close()
+        return await super().on_tick(counter)
 
     def _is_waiting(self, now: float) -> bool:
         """Return whether enough connections were taken up that have not asked for anything."""
@@ -117,7 +134,14 @@ def bind(host: str, port: int) -> list[socket.socket]:
 
 def configured(app: ASGIApp, listeners: list[socket.socket]) -> PatientServer:
     """Return a server that takes up nobody yet."""
-    config = uvicorn.Config(app, http=H11Protocol, log_level="warning", access_log=False, server_header=False)
+    config = uvicorn.Config(
+        app,
+        http=H11Protocol,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=STOP_S,
+    )
     return PatientServer(config, listeners)
 
 

@@ -1,5 +1,6 @@
 """Around every request: a request id, a line in the log, the Host header and the size of the body checked."""
 
+import asyncio
 import json
 import re
 import secrets
@@ -14,12 +15,14 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nlp_service.api.metrics import Metrics
-from nlp_service.api.problems import TooLargeError, WrongHostError, problem_of
+from nlp_service.api.problems import TooLargeError, TooSlowError, WrongHostError, problem_of
 from nlp_service.classify_texts import BusyError, WaitingRoom
 
 LOCAL_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]", "testserver"})
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _UNKNOWN: Final = "(none)"
+BODY_S: Final = 30.0
+"""Between two pieces of a body; whoever is silent for longer is turned away."""
 _SAFE: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
@@ -116,7 +119,7 @@ class BusyCheck:
     Parameters
     ----------
     room
-        Holds a place for each caller, until the answer is sent.
+        Holds a place for each caller, until there is an answer: sending it may take a slow reader for ever.
     route
         Method and path.
     """
@@ -136,11 +139,16 @@ class BusyCheck:
                 scope["route"] = _Turned(scope["path"])
                 await problem_of(error)(scope, receive, send)
                 return
-            await self._app(scope, receive, send)
+
+            async def answering(message: Message) -> None:
+                stack.close()
+                await send(message)
+
+            await self._app(scope, receive, answering)
 
 
 class BodyLimit:
-    """Turns away a body over a limit, by its stated length or while it comes.
+    """Turns away a body over a limit, by its stated length or while it comes, and one that stops coming.
 
     Parameters
     ----------
@@ -154,7 +162,7 @@ class BodyLimit:
         self._app, self._limit, self._streams = app, limit, streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 413."""
+        """Pass the request on, or answer 413 or 408."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -164,12 +172,20 @@ class BodyLimit:
         if not stated.isdigit() or int(stated) > most:
             await problem_of(refusal)(scope, receive, send)
             return
-        n_bytes = 0
+        slow = TooSlowError(
+            "the body does not come on.", allowed=f"{BODY_S:.0f} s between two pieces.", next_step="send it again."
+        )
+        n_bytes, comes = 0, True
 
         async def counted() -> Message:
-            nonlocal n_bytes
-            message = await receive()
+            nonlocal n_bytes, comes
+            try:
+                async with asyncio.timeout(BODY_S if comes else None):
+                    message = await receive()
+            except TimeoutError:
+                raise slow from None
             n_bytes += len(message.get("body", b""))
+            comes = message.get("more_body", False)
             if n_bytes > most:
                 raise refusal
             return message
@@ -181,8 +197,8 @@ class BodyLimit:
         while more:
             try:
                 message = await counted()
-            except TooLargeError:
-                await problem_of(refusal)(scope, receive, send)
+            except (TooLargeError, TooSlowError) as error:
+                await problem_of(error)(scope, receive, send)
                 return
             if message["type"] == "http.disconnect":
                 return

@@ -55,6 +55,12 @@ class TooLargeError(ThemesError):
     code = "too_large"
 
 
+class TooSlowError(ThemesError):
+    """The body stopped coming."""
+
+    code = "too_slow"
+
+
 class NotAcceptableError(ThemesError):
     """None of the formats that the caller accepts can be given."""
 
@@ -88,6 +94,7 @@ STATUS: Final[dict[type[ThemesError], int]] = {
     WebhookNotFoundError: 404,
     ModelNotFoundError: 404,
     NotAcceptableError: 406,
+    TooSlowError: 408,
     NotDoneError: 409,
     OwnKeyError: 409,
     TooManyWebhooksError: 409,

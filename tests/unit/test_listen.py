@@ -6,7 +6,8 @@ import socket
 import pytest
 from starlette.responses import PlainTextResponse
 
-from nlp_service.api.listen import MAX_NEW, PATIENCE_S, PatientServer, ServeRefusedError, bind, configured
+from nlp_service.api import listen
+from nlp_service.api.listen import MAX_NEW, PatientServer, ServeRefusedError, bind, configured
 
 N = 300
 ASK = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -47,23 +48,32 @@ def test_few_are_taken_up_before_those_that_were_have_asked_and_all_are_answered
     assert all(a.endswith(b"here") for a in answers)
 
 
-def test_those_who_connect_and_say_nothing_keep_nobody_out() -> None:
-    async def held() -> bytes:
+def test_those_who_say_half_a_word_keep_nobody_out_and_are_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listen, "HEAD_S", 2.0)
+
+    async def held() -> tuple[bytes, float, list[bytes]]:
         server, address = await started()
-        mute = [socket.create_connection(address, timeout=5) for _ in range(3 * MAX_NEW)]
+        ticking = asyncio.create_task(server.main_loop())
+        mute = [socket.create_connection(address, timeout=5) for _ in range(N)]
         for one in mute:
             one.sendall(b"G")  # enough for the kernel to hand it over
-        await asyncio.sleep(PATIENCE_S / 5)
-        assert n_silent(server) == MAX_NEW
+        began = asyncio.get_running_loop().time()
         reader, writer = await asyncio.open_connection(*address)
         writer.write(ASK)
-        answer = await asyncio.wait_for(reader.read(), 20 * PATIENCE_S)
+        answer = await asyncio.wait_for(reader.read(), 20)
+        seconds = asyncio.get_running_loop().time() - began
+        ends = [await asyncio.to_thread(one.recv, 10) for one in mute]
         for one in (*mute, writer):
             one.close()
+        server.should_exit = True
+        await ticking
         await server.shutdown()
-        return answer
+        return answer, seconds, ends
 
-    assert asyncio.run(held()).endswith(b"here")
+    answer, seconds, ends = asyncio.run(held())
+    assert answer.endswith(b"here")
+    assert seconds < listen.HEAD_S  # not when the others were cut off
+    assert set(ends) == {b""}
 
 
 def test_those_who_go_at_once_keep_nobody_out() -> None:

@@ -6,7 +6,8 @@ import json
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from nlp_service.api.middleware import BusyCheck
+from nlp_service.api import middleware
+from nlp_service.api.middleware import BodyLimit, BusyCheck
 from nlp_service.classify_texts import WaitingRoom
 
 ROUTE = ("POST", "/v1/classify")
@@ -66,3 +67,50 @@ def test_a_caller_whose_request_breaks_leaves_its_place() -> None:
                 await ask(app, "POST", "/broken")
 
     asyncio.run(story())
+
+
+def test_a_reader_who_does_not_read_holds_no_place() -> None:
+    async def story() -> None:
+        held = Held()
+        held.go_on.set()
+        app, stuck, sending = BusyCheck(held, WaitingRoom(0), ROUTE), asyncio.Event(), asyncio.Event()
+
+        async def send(_message: Message) -> None:
+            sending.set()
+            await stuck.wait()
+
+        async def receive() -> Message:
+            raise AssertionError("nothing of the body is read")
+
+        scope: Scope = {"type": "http", "method": ROUTE[0], "path": ROUTE[1], "headers": []}
+        slow = asyncio.create_task(app(scope, receive, send))
+        await sending.wait()
+        assert (await ask(app, *ROUTE))[0] == 200
+        stuck.set()
+        await slow
+
+    asyncio.run(story())
+
+
+def test_a_body_that_stops_coming_is_turned_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(middleware, "BODY_S", 0.05)
+    pieces = [{"type": "http.request", "body": b"{", "more_body": True}]
+
+    async def story() -> list[Message]:
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            if pieces:
+                return pieces.pop()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        app = BodyLimit(Held(), limit=lambda _m, _p: 100, streams=lambda _m, _p: False)
+        await app({"type": "http", "method": "POST", "path": "/x", "headers": []}, receive, send)
+        return sent
+
+    sent = asyncio.run(story())
+    assert (sent[0]["status"], json.loads(sent[1]["body"])["code"]) == (408, "too_slow")

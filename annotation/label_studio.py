@@ -31,6 +31,10 @@ class LabelStudioError(ThemesError):
     code = "label_studio_failed"
 
 
+class NothingThereError(LabelStudioError):
+    """Label Studio has nothing of that id."""
+
+
 class LabelStudio:
     """A server, spoken to as one account. Use it in a `with` block.
 
@@ -191,7 +195,8 @@ class LabelStudio:
             why = _ANSWERS.get(
                 response.status_code, "a refusal" if response.is_client_error else "a failure of the server"
             )
-            raise LabelStudioError(
+            kind = NothingThereError if response.status_code == httpx.codes.NOT_FOUND else LabelStudioError
+            raise kind(
                 f"Label Studio answers {where} with {response.status_code}: {why}.",
                 allowed="a server that does what it is asked.",
                 next_step="check the token and the server's log, then give the same command again.",

@@ -1,17 +1,25 @@
-"""Erases a respondent from files: rounds, decisions and codings as JSON lines, gold sets, and what a round put into Label Studio."""
+"""Erases a respondent from files: rounds, decisions and codings as JSON lines, gold sets, and what a round put into Label Studio.
+
+Everything is read before anything is written, and written beside its place before anything is replaced: what cannot be done is
+found out while all is still there.
+"""
 
 import contextlib
 import hashlib
 import json
+import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from models.registry import read_registry, shrink_gold
+from filelock import FileLock, Timeout
+
+from models.registry import Registry, read_registry, shrink_gold
 from models.vocabulary import ThemesError
-from nlp_service.report.codings_file import written_aside
 from nlp_service.round_folder import (
     ADJUDICATION,
     MAX_FILE_BYTES,
@@ -24,14 +32,23 @@ from nlp_service.round_folder import (
 from nlp_service.run_round import Server, delete_erased, locked
 from nlp_service.settings import Settings
 
-_WHO: Final = ("group", "respondent", "comment_id", "id")
-"""Who a line is about: the first of these that it has."""
+SUFFIXES: Final = frozenset({".jsonl", ".ndjson"})
+_OTHERS_S: Final = 60.0
+"""How long one erasure waits for another."""
+_WHO: Final = ("group", "respondent")
+"""Where a line names its respondent; without one it is of whoever the comment's id names."""
 
 
 class EraseError(ThemesError):
     """A place to erase from cannot be used."""
 
     code = "erase_refused"
+
+
+class EraseBusyError(ThemesError):
+    """Somebody else is being erased."""
+
+    code = "erase_busy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,63 +82,180 @@ class Wish:
     def is_theirs(self, line: Mapping[str, Any]) -> bool:
         """Return whether a line of a file is about the respondent."""
         text = line.get("text")
-        if (str(line.get("comment_id")), text) in self.written:
+        if isinstance(text, str) and (str(line.get("comment_id")), text) in self.written:
             return True
-        return who(line) == self.respondent and (self.everywhere or any(text == t for _, t in self.written))
+        return self.respondent in who(line) and (self.everywhere or any(text == t for _, t in self.written))
+
+    def may_be_theirs(self, line: Mapping[str, Any]) -> bool:
+        """Return whether a line without words may be about the respondent, where ids alone do not tell."""
+        return not self.everywhere and not isinstance(line.get("text"), str) and self.respondent in who(line)
 
 
-@dataclass(slots=True)
+def who(line: Mapping[str, Any]) -> frozenset[str]:
+    """Return what the respondent of a line may be called: its own word for them, else the comment's id without its question."""
+    for key in _WHO:
+        if isinstance(line.get(key), str | int) and line[key] != "":
+            return frozenset({str(line[key])})
+    comment = str(line.get("comment_id", line.get("id", "")))
+    person, _, question = comment.rpartition("/")
+    return frozenset({comment, person} if question.isdigit() else {comment}) - {""}
+
+
+@dataclass(frozen=True, slots=True)
 class FilesErased:
     """What was erased, and what could not be."""
 
-    n_lines: int = 0
-    n_tasks: int = 0
+    n_lines: int
+    n_tasks: int
     """In Label Studio."""
-    written: set[tuple[str, str]] = field(default_factory=set, repr=False)
-    """Who and what of the lines that held a text."""
-    files: set[Path] = field(default_factory=set)
-    left: list[str] = field(default_factory=list)
+    left: tuple[str, ...]
     """What is still to be done."""
 
 
-def who(line: Mapping[str, Any]) -> str | None:
-    """Return the id of whoever wrote what a line is about, or None."""
-    found = next((line[k] for k in _WHO if line.get(k) is not None), None)
-    return str(found) if isinstance(found, str | int) else None
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file as it was read: the lines that stay, and those that go."""
+
+    path: Path
+    kept: tuple[str, ...]
+    gone: tuple[dict[str, Any], ...]
+    n_odd: int
+    n_maybe: int
 
 
-def erase_from_files(wish: Wish, places: Places) -> FilesErased:
-    """Erase every line about a respondent; given again, it finishes what was left.
+class FileErasure:
+    """All files that were looked through for a respondent, held against other erasures and rounds until it is over.
+
+    `written` says who wrote what in the lines that are to go: ids of the respondent or the comment, and texts.
+    """
+
+    def __init__(
+        self, wish: Wish, places: Places, registry: Registry, rounds: Sequence[Path], loose: Sequence[Path]
+    ) -> None:
+        self._wish, self._places, self._registry = wish, places, registry
+        self._rounds = {folder: [_look(f, wish) for f in _lines_files(folder)] for folder in rounds}
+        self._loose = [_look(f, wish) for f in loose]
+        self.written = frozenset(pair for file in self._files for line in file.gone for pair in _written(line))
+
+    @property
+    def _files(self) -> list[_File]:
+        return [*(f for files in self._rounds.values() for f in files), *self._loose]
+
+    def finish(self) -> FilesErased:
+        """Erase, and return what was erased; given again, it finishes what was left.
+
+        Raises
+        ------
+        EraseError
+            If a file cannot be written. All files are as they were then.
+        """
+        left, n_tasks = self._doubts(), 0
+        changed = [f for f in self._files if f.gone]
+        asides: list[Path] = []
+        try:
+            asides.extend(map(_write_beside, changed))  # those before one that fails are in it
+            for folder, files in self._rounds.items():
+                n_tasks += self._tell_round(folder, files, left)
+            for aside, file in zip(asides, changed, strict=True):
+                aside.replace(file.path)
+                self._tell_registry(file)
+        finally:
+            for aside in asides:
+                aside.unlink(missing_ok=True)
+        return FilesErased(sum(len(f.gone) for f in changed), n_tasks, tuple(left))
+
+    def _named(self, path: Path, kind: str) -> str:
+        """Return what a place is called to whoever asks: somebody of one consultation is not told the names of others' files."""
+        return path.name if self._wish.everywhere else f"a {kind}"
+
+    def _doubts(self) -> list[str]:
+        left = [
+            f"{self._named(f.path, 'file')}: {f.n_odd} lines that are no JSON objects were not looked through"
+            for f in self._files
+            if f.n_odd
+        ]
+        left += [
+            f"{self._named(f.path, 'file')}: {f.n_maybe} lines without words have the id, and may be somebody else's"
+            for f in self._files
+            if f.n_maybe
+        ]
+        missing = [Path(g.file) for g in self._registry.gold.values() if not Path(g.file).is_file()]
+        return left + [
+            f"{self._named(p, 'gold set')}: a gold set of the registry that is not where it was" for p in missing
+        ]
+
+    def _tell_round(self, folder: Path, files: Sequence[_File], left: list[str]) -> int:
+        """Write down which tasks go, delete them from Label Studio, and return how many those were.
+
+        Keys come first: whatever fails afterwards, the tasks are deleted in the end.
+        """
+        tasks = [line for f in files if f.path.name in (TASKS, ADJUDICATION) for line in f.gone]
+        keys, before = {str(line.get("key")) for line in tasks}, read_erased(folder)
+        erased = ErasedTasks(before.keys | keys, before.left | keys)
+        if keys:
+            write_erased(folder, erased)
+        if not erased.left:
+            return 0
+        where = f"{self._named(folder, 'round')}: {len(erased.left)} tasks in Label Studio"
+        if self._places.label_studio is None:
+            left.append(f"{where}, which no settings name")
+            return 0
+        try:
+            return delete_erased(folder, self._places.label_studio)
+        except ThemesError as error:
+            left.append(f"{where} ({error.code})")
+            return 0
+
+    def _tell_registry(self, file: _File) -> None:
+        for codebook_id, fixed in self._registry.gold.items():
+            if Path(fixed.file).resolve() == file.path:
+                digest = hashlib.sha256(file.path.read_bytes()).hexdigest()
+                now = datetime.now(UTC)
+                shrink_gold(self._places.registry, codebook_id, sha256=digest, n_comments=len(file.kept), at=now)
+
+
+@contextmanager
+def look_through_files(wish: Wish, places: Places) -> Iterator[FileErasure]:
+    """Yield what there is to erase in files; nothing is changed before `FileErasure.finish`.
 
     Raises
     ------
-    ThemesError
-        If a place is not there or cannot be written, or another process works on a round.
+    EraseError, EraseBusyError, RoundBusyError
+        If a place is not there or cannot be read, another erasure does not end, or another process works on a round.
     """
-    done = FilesErased()
-    registry = read_registry(places.registry)
-    gold = [Path(g.file).resolve() for g in registry.gold.values()]
-    loose, rounds = _find(places.paths)
-    for folder in rounds:
-        with locked(folder):
-            _erase_from_round(folder, wish, places.label_studio, done)
-    for file in sorted({*loose, *(g for g in gold if g.is_file())}):
-        _erase_from_file(file, wish, done)
-    for codebook_id, fixed in registry.gold.items():
-        file = Path(fixed.file)
-        if file.resolve() in done.files:
-            digest, n = hashlib.sha256(file.read_bytes()).hexdigest(), len(_lines(file))
-            shrink_gold(places.registry, codebook_id, sha256=digest, n_comments=n, at=datetime.now(UTC))
-    return done
+    with ExitStack() as stack:
+        stack.enter_context(_one_at_a_time(places.registry))
+        registry = read_registry(places.registry)
+        loose, rounds = _find(places.paths)
+        for folder in rounds:
+            stack.enter_context(locked(folder))
+        gold = {p for g in registry.gold.values() if (p := Path(g.file).resolve()).is_file()}
+        others = sorted((loose | gold) - {f for folder in rounds for f in _lines_files(folder)})
+        yield FileErasure(wish, places, registry, rounds, others)
+
+
+@contextmanager
+def _one_at_a_time(registry: Path) -> Iterator[None]:
+    registry.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(registry / ".erasing", timeout=_OTHERS_S):
+            yield
+    except Timeout as error:
+        raise EraseBusyError(
+            f"somebody else has been erased for {_OTHERS_S:.0f} s.",
+            allowed="one erasure at a time.",
+            next_step="ask again when it has ended.",
+        ) from error
 
 
 def _find(paths: Sequence[Path]) -> tuple[set[Path], list[Path]]:
+    """Return files of JSON lines, and rounds' folders, under paths; links to files are followed, links to folders are not."""
     loose: set[Path] = set()
     rounds: set[Path] = set()
     for path in paths:
         if path.is_dir():
             rounds |= {p.parent.resolve() for p in path.rglob(ROUND)}
-            loose |= {p.resolve() for p in path.rglob("*.jsonl") if not p.is_symlink()}
+            loose |= {p.resolve() for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()}
         elif path.is_file():
             loose.add(path.resolve())
         else:
@@ -130,59 +264,57 @@ def _find(paths: Sequence[Path]) -> tuple[set[Path], list[Path]]:
                 allowed="files of JSON lines, rounds' folders, and folders that hold either.",
                 next_step="check --from and THEMES_ERASE_FROM; nothing was erased.",
             )
-    return {p for p in loose if p.parent not in rounds}, sorted(rounds)
+    return loose, sorted(rounds)
 
 
-def _erase_from_round(folder: Path, wish: Wish, server: Server | None, done: FilesErased) -> None:
-    """Keys are written down first: whatever fails afterwards, they are deleted from Label Studio in the end."""
-    tasks = [e for name in (TASKS, ADJUDICATION) if (folder / name).exists() for e in _objects(folder / name)]
-    keys = {str(e.get("key")) for e in tasks if wish.is_theirs(e)}
-    before = read_erased(folder)
-    erased = ErasedTasks(before.keys | keys, before.left | keys)
-    if keys:
-        write_erased(folder, erased)
-    if erased.left:
-        done.n_tasks += _delete_tasks(folder, len(erased.left), server, done.left)
-    for file in sorted(folder.glob("*.jsonl")):
-        _erase_from_file(file, wish, done)
+def _lines_files(folder: Path) -> list[Path]:
+    return sorted(p.resolve() for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
-def _delete_tasks(folder: Path, n_left: int, server: Server | None, left: list[str]) -> int:
-    if server is None:
-        left.append(f"round {folder.name}: {n_left} tasks in Label Studio, which no settings name")
-        return 0
-    try:
-        return delete_erased(folder, server)
-    except ThemesError as error:
-        left.append(f"round {folder.name}: {n_left} tasks in Label Studio ({error.code})")
-        return 0
-
-
-def _erase_from_file(path: Path, wish: Wish, done: FilesErased) -> None:
+def _look(path: Path, wish: Wish) -> _File:
     kept: list[str] = []
-    n_odd = n_gone = 0
+    gone: list[dict[str, Any]] = []
+    n_odd = n_maybe = 0
     for line in _lines(path):
         entry = _object(line)
         n_odd += entry is None
-        if entry is None or not wish.is_theirs(entry):
-            kept.append(line)
+        if entry is not None and wish.is_theirs(entry):
+            gone.append(entry)
             continue
-        n_gone += 1
-        if isinstance(text := entry.get("text"), str):
-            done.written |= {(str(entry[k]), text) for k in _WHO if entry.get(k) is not None}
-    if n_odd:
-        done.left.append(f"{path.name}: {n_odd} lines that are no JSON objects were not looked through")
-    if n_gone:
-        mode = path.stat().st_mode & 0o777
-        with written_aside(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(line + "\n" for line in kept)
-        path.chmod(mode)
-        done.n_lines += n_gone
-        done.files.add(path.resolve())
+        n_maybe += entry is not None and wish.may_be_theirs(entry)
+        kept.append(line)
+    return _File(path, tuple(kept), tuple(gone), n_odd, n_maybe)
 
 
-def _objects(path: Path) -> Iterator[dict[str, Any]]:
-    return (entry for line in _lines(path) if (entry := _object(line)) is not None)
+def _written(line: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if isinstance(text := line.get("text"), str):
+        names = who(line) | {str(line[k]) for k in ("comment_id", "id") if line.get(k) is not None}
+        yield from ((name, text) for name in names)
+
+
+def _write_beside(file: _File) -> Path:
+    """Write the lines that stay beside the file's place, with its owner and mode, and return where."""
+    aside: Path | None = None
+    try:
+        was = file.path.stat()
+        handle, name = tempfile.mkstemp(prefix=f".{file.path.name}-", dir=file.path.parent)
+        aside = Path(name)
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as out:
+            out.writelines(line + "\n" for line in file.kept)
+            out.flush()
+            os.fsync(out.fileno())
+        with contextlib.suppress(PermissionError):  # then it is ours, as whatever else we write
+            os.chown(aside, was.st_uid, was.st_gid)
+        aside.chmod(was.st_mode & 0o777)
+    except OSError as error:
+        if aside is not None:
+            aside.unlink(missing_ok=True)
+        raise EraseError(
+            f"{file.path.name} cannot be written ({error.strerror}).",
+            allowed="files that may be written, in folders that may be written to.",
+            next_step="mend their rights or make room, then ask again; nothing was erased.",
+        ) from error
+    return aside
 
 
 def _object(line: str) -> dict[str, Any] | None:
@@ -203,5 +335,5 @@ def _lines(path: Path) -> list[str]:
         raise EraseError(
             f"{path.name} cannot be read ({type(error).__name__}).",
             allowed="UTF-8 JSON lines.",
-            next_step="check its rights, or take it out of --from and THEMES_ERASE_FROM.",
+            next_step="check its rights, or take it out of --from and THEMES_ERASE_FROM; nothing was erased.",
         ) from error

@@ -1,8 +1,10 @@
 """The use case: a respondent's wish to be forgotten. Every comment, its codings, decisions and traces on disk go."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import ColumnElement, delete, func, select, text, update
 from sqlalchemy.exc import DBAPIError
@@ -11,14 +13,15 @@ from models.artefact import ArtefactError, read_artefact
 from models.registry import folder_of, read_registry
 from models.trained_on import holds_any
 from models.vocabulary import ModelId
-from nlp_service.erase_files import Places, Wish, erase_from_files
+from nlp_service.erase_files import Places, Wish, look_through_files
 from nlp_service.find_model import starter
 from nlp_service.store import tables
 from nlp_service.store.audit import add_entry
 from nlp_service.store.database import Database
 from nlp_service.store.values import BatchId
 
-_TABLES = ("comments", "codings")
+_TABLES: Final = ("comments", "codings")
+_KEY: Final = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +83,13 @@ def erase_respondent(
         written = frozenset(
             (r.comment_id, r.text) for r in connection.execute(select(c.comment_id, c.text).where(mine))
         )
-    files = erase_from_files(Wish(respondent, written, everywhere=consultation is None), places)
-    learnt_from = find_models(places.registry, {*written, *((respondent, t) for _, t in written), *files.written})
-    n_comments, batches = _erase_from_store(
-        database, mine, actor, consultation or "all", lines=files.n_lines, tasks=files.n_tasks
-    )
-    return Erased(n_comments, batches, files.n_lines, files.n_tasks, learnt_from, tuple(files.left))
+    with look_through_files(Wish(respondent, written, everywhere=consultation is None), places) as files:
+        learnt_from = find_models(places.registry, {*written, *((respondent, t) for _, t in written), *files.written})
+        done = files.finish()
+        n_comments, batches = _erase_from_store(
+            database, mine, actor, consultation or "all", lines=done.n_lines, tasks=done.n_tasks
+        )
+    return Erased(n_comments, batches, done.n_lines, done.n_tasks, learnt_from, done.left)
 
 
 def find_models(registry: Path, written: Iterable[tuple[str, str]]) -> LearntFrom:
@@ -105,9 +109,10 @@ def find_models(registry: Path, written: Iterable[tuple[str, str]]) -> LearntFro
         except ArtefactError:
             unknown.add(model)
             continue
-        if artefact.trained_on is None:
+        key = artefact.card.get("data_sha256")
+        if artefact.trained_on is None or not isinstance(key, str) or not _KEY.fullmatch(key):
             unknown.add(model)
-        elif holds_any(artefact.trained_on, comments, key=str(artefact.card["data_sha256"])):
+        elif holds_any(artefact.trained_on, comments, key=key):
             models.add(model)
     return LearntFrom(tuple(sorted(models)), tuple(sorted(unknown)))
 

@@ -172,8 +172,9 @@ def _gold(request: PublishRequest, registry: Registry, artefact: Artefact) -> tu
             allowed="one gold set for all models of a codebook, or figures cannot be compared.",
             next_step="give the fixed one, or add --new-gold to fix this one from now on.",
         )
-    same = fixed if fixed is not None and digest == fixed.sha256 else None
-    return Gold(str(path.resolve()), digest, len(decided), same.earlier if same is not None else ()), decided
+    if fixed is not None and digest == fixed.sha256:
+        return fixed, decided
+    return Gold(str(path.resolve()), digest, len(decided)), decided
 
 
 def _classifier(artefact: Artefact, request: PublishRequest) -> Classifier:

@@ -3,7 +3,7 @@
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -24,7 +24,7 @@ from annotation.agreement import (
 )
 from annotation.display import Display, Swap, make_display
 from annotation.interface import make_interface
-from annotation.label_studio import LabelStudio
+from annotation.label_studio import LabelStudio, NothingThereError
 from annotation.progress import Outlook, expect_gain, measure_curve, suggest
 from annotation.queue import Pick, draw_blind_sample, order_queue
 from annotation.round import (
@@ -400,13 +400,32 @@ def delete_erased(folder: Path, server: Server) -> int:
     """
     erased, n_tasks = read_erased(folder), 0
     if erased.left:
+        round_ = read_round(folder)
         with server.connect() as studio:
-            for _, project in read_round(folder).projects:
-                for task in tasks_with(erased.left, studio.export(project)):
-                    studio.delete_task(task)
+            for kind, project in round_.projects:
+                for task in _tasks_left(studio, server, round_, kind, project, erased.left):
+                    with contextlib.suppress(NothingThereError):
+                        studio.delete_task(task)
                     n_tasks += 1
         write_erased(folder, replace(erased, left=frozenset()))
     return n_tasks
+
+
+def _tasks_left(
+    studio: LabelStudio, server: Server, round_: Round, kind: Kind, project: int, keys: Collection[str]
+) -> list[int]:
+    """Return the tasks of a project that are to go; none where the project was deleted on the server that it was made on."""
+    is_other = server.url.rstrip("/") != round_.url.rstrip("/")
+    if is_other and project not in {p.get("id") for p in studio.find_projects(round_.mark(kind))}:
+        raise RoundError(
+            "the server is another than the round was started on, and does not have its projects.",
+            allowed="the Label Studio that has the round's projects.",
+            next_step="name that one: --url, or THEMES_LABEL_STUDIO_URL.",
+        )
+    try:
+        return tasks_with(keys, studio.export(project))
+    except NothingThereError:
+        return []
 
 
 def look_at_round(folder: Path, server: Server) -> PulledRound:

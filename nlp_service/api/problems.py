@@ -11,7 +11,7 @@ from models.registry import RegistryBusyError, RegistryError
 from models.vocabulary import ThemesError
 from nlp_service.api.error_pages import page_address
 from nlp_service.classify_texts import BusyError, OtherModelError
-from nlp_service.erase_files import EraseError
+from nlp_service.erase_files import EraseBusyError, EraseError
 from nlp_service.export_codings import NotDoneError
 from nlp_service.find_model import ModelBrokenError
 from nlp_service.list_models import finite
@@ -113,6 +113,7 @@ STATUS: Final[dict[type[ThemesError], int]] = {
     QueueFullError: 503,
     RegistryBusyError: 503,
     RoundBusyError: 503,
+    EraseBusyError: 503,
     StoreGoneError: 503,
 }
 """All others are 422: what was sent cannot be used."""
@@ -123,6 +124,7 @@ RETRY_AFTER_S: Final[dict[type[ThemesError], int]] = {
     QueueFullError: 30,
     RegistryBusyError: 5,
     RoundBusyError: 5,
+    EraseBusyError: 5,
     StoreGoneError: 5,
 }
 

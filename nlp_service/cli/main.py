@@ -30,6 +30,7 @@ from nlp_service.cli.submit import submit
 from nlp_service.cli.topics import topics
 from nlp_service.cli.training import evaluate, train
 from nlp_service.cli.worker import worker
+from nlp_service.erase_files import EraseBusyError
 from nlp_service.ingest.table import InputNotFoundError
 from nlp_service.round_folder import RoundNotFoundError
 from nlp_service.run_round import RoundBusyError
@@ -123,7 +124,7 @@ def run(arguments: list[str] | None = None) -> int:
 def _exit_code(error: ThemesError) -> int:
     if isinstance(error, _NOT_FOUND_ERRORS):
         return NOT_FOUND
-    return BUSY if isinstance(error, RegistryBusyError | RoundBusyError) else REFUSED
+    return BUSY if isinstance(error, RegistryBusyError | RoundBusyError | EraseBusyError) else REFUSED
 
 
 def _say(message: str, exit_code: int) -> int:

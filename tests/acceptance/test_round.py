@@ -5,6 +5,7 @@ import io
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -201,6 +202,16 @@ def test_a_round_from_codings_to_a_model_that_codes(studio: Studio, small_model:
     assert lines(out / "decisions.jsonl") == kept
     assert "0 tasks added" in studio.themes(*begin)
     assert "0 lines of files, 0 tasks" in studio.themes("erase", somebody["comment_id"], "--from", out)
+
+    others = [line["comment_id"] for line in differed if line is not somebody]
+    elsewhere = shutil.copytree(out, studio.place / "moved")
+    plan_file = json.loads((elsewhere / "round.json").read_text())
+    moved = {**plan_file, "url": "http://127.0.0.1:9", "projects": dict.fromkeys(plan_file["projects"], 999999)}
+    (elsewhere / "round.json").write_text(json.dumps(moved))
+    assert "left: moved: 2 tasks in Label Studio (round_refused)" in studio.themes("erase", others[0], "--from", elsewhere, expect=3)  # fmt: skip
+    with studio.at.connect() as server:
+        server.delete_project(third)
+    assert "1 tasks in Label Studio" in studio.themes("erase", others[1], "--from", out)
 
 
 def test_the_second_start_of_a_server_keeps_its_accounts(studio: Studio) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from models.trained_on import holds_any, make_marks
 from models.vocabulary import Comment, CommentId, RespondentId
 from models.weights import Base
 from nlp_service.cli.main import run
-from nlp_service.erase_files import EraseError, Places, Wish, erase_from_files, make_places
+from nlp_service.erase_files import EraseError, FilesErased, Places, Wish, look_through_files, make_places
 from nlp_service.erase_respondent import erase_respondent, find_models
 from nlp_service.round_folder import ERASED, TASKS, read_erased, read_round, without_erased, write_lines, write_round
 from nlp_service.run_round import RoundBusyError, Server, locked
@@ -44,9 +45,13 @@ def decision(i: int, **more: Any) -> dict[str, Any]:
     }
 
 
-def forget(who: str, *paths: Path, written: tuple[tuple[str, str], ...] = (), everywhere: bool = True, registry: Path | None = None) -> Any:  # fmt: skip
-    wish = Wish(who, frozenset(written), everywhere=everywhere)
-    return erase_from_files(wish, Places(registry or paths[0].parent / "none", tuple(paths)))
+def forget(who: str, *paths: Path, written: tuple[tuple[str, str], ...] = (), everywhere: bool = True, registry: Path | None = None) -> FilesErased:  # fmt: skip
+    return forgotten(who, Places(registry or paths[0].parent / "none", tuple(paths)), written, everywhere=everywhere)[0]
+
+
+def forgotten(who: str, places: Places, written: tuple[tuple[str, str], ...] = (), *, everywhere: bool = True) -> tuple[FilesErased, frozenset[tuple[str, str]]]:  # fmt: skip
+    with look_through_files(Wish(who, frozenset(written), everywhere=everywhere), places) as files:
+        return files.finish(), files.written
 
 
 @pytest.fixture
@@ -79,10 +84,10 @@ def holding(folder: Path, marker: str = MARKER) -> list[str]:
 def test_lines_of_the_respondent_go_and_all_others_stay_as_they_were(decisions: Path) -> None:
     before = decisions.read_text().splitlines(keepends=True)
     decisions.chmod(0o640)
-    done = forget("p1", decisions)
+    done, written = forgotten("p1", Places(decisions.parent / "none", (decisions,)))
     assert decisions.read_text().splitlines(keepends=True) == before[:1] + before[2:]
     assert decisions.stat().st_mode & 0o777 == 0o640
-    assert (done.n_lines, done.left, done.written) == (1, [], {("p1", f"{MARKER} 1"), ("c1", f"{MARKER} 1")})
+    assert (done.n_lines, done.left, written) == (1, (), {("p1", f"{MARKER} 1"), ("c1", f"{MARKER} 1")})
     assert forget("p1", decisions).n_lines == 0
 
 
@@ -100,12 +105,70 @@ def test_within_one_consultation_the_same_id_with_other_words_is_somebody_else(t
     assert len(path.read_text().splitlines()) == 2
 
 
+@pytest.mark.parametrize(
+    ("line", "theirs"),
+    [
+        ({"comment_id": "7/2"}, True),
+        ({"comment_id": "7/x"}, False),
+        ({"comment_id": "1", "group": ""}, False),
+        ({"comment_id": "7", "group": ""}, True),
+        ({"comment_id": "7", "group": 1042.5}, True),
+        ({"comment_id": "7", "group": "8"}, False),
+        ({"comment_id": "1", "group": 7}, True),
+        ({"comment_id": "7", "text": ["no", "text"]}, True),
+        ({"id": 7}, True),
+        ({}, False),
+    ],
+)
+def test_who_a_line_is_about_is_read_as_training_reads_it(tmp_path: Path, line: dict[str, Any], theirs: bool) -> None:
+    path = tmp_path / "in.NDJSON"
+    write_lines(path, [line])
+    assert forget("7", tmp_path).n_lines == theirs
+
+
+def test_a_file_behind_a_link_is_looked_through_too(tmp_path: Path, decisions: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "link.jsonl").symlink_to(decisions)
+    assert forget("p1", tmp_path / "there").n_lines == 1
+    assert holding(tmp_path) == []
+
+
+def test_within_one_consultation_lines_without_words_are_told_of_and_no_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "codings.jsonl"
+    write_lines(path, [{"comment_id": "p1"}])
+    assert forget("p1", path, everywhere=False).left == (
+        "a file: 1 lines without words have the id, and may be somebody else's",
+    )
+
+
+def test_nothing_is_written_if_one_file_cannot_be(tmp_path: Path, decisions: Path) -> None:
+    (tmp_path / "z").mkdir()
+    last = tmp_path / "z" / "last.jsonl"
+    write_lines(last, [decision(1)])
+    last.unlink()
+    last.write_bytes(b"\xff\xfe")
+    before = decisions.read_bytes()
+    with pytest.raises(EraseError):
+        forget("p1", decisions, last)
+    assert decisions.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["decisions.jsonl", "none", "z"]
+
+
+def test_erasures_at_the_same_time_take_turns(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    write_lines(path, (decision(i) for i in range(2_000)))
+    with ThreadPoolExecutor(6) as pool:
+        done = list(pool.map(lambda i: forget(f"p{i}", path), range(6)))
+    assert [d.n_lines for d in done] == [1] * 6
+    assert len(path.read_text().splitlines()) == 1_994
+
+
 def test_a_line_that_is_no_object_is_kept_and_told_of(tmp_path: Path) -> None:
     path = tmp_path / "odd.jsonl"
     path.write_text(f'{{"comment_id": "p1"}}\n{MARKER}\n[1]\n')
     done = forget("p1", path)
     assert path.read_text() == f"{MARKER}\n[1]\n"
-    assert done.left == ["odd.jsonl: 2 lines that are no JSON objects were not looked through"]
+    assert done.left == ("odd.jsonl: 2 lines that are no JSON objects were not looked through",)
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe"])
@@ -128,20 +191,20 @@ def test_a_round_forgets_its_tasks_and_answers_and_never_asks_again(tmp_path: Pa
     done = forget("p1", tmp_path)
     key = next(t.key for t in plan.tasks if t.comment.id == "c1")
     assert (done.n_lines, holding(tmp_path), read_erased(folder).left) == (2, [], frozenset({key}))
-    assert done.left == ["round round: 1 tasks in Label Studio, which no settings name"]
+    assert done.left == ("round: 1 tasks in Label Studio, which no settings name",)
     assert [t.comment.id for t in read_round(folder).tasks] == ["c0", "c2", "c3"]
     assert without_erased(plan, folder) == read_round(folder)
     assert forget("p2", folder).n_lines == 1
     assert len(read_erased(folder).keys) == 2
-    assert forget("p9", folder).left == ["round round: 2 tasks in Label Studio, which no settings name"]
+    assert forget("p9", folder).left == ("round: 2 tasks in Label Studio, which no settings name",)
 
 
 def test_without_label_studio_what_is_left_there_is_told_and_the_rest_is_gone(tmp_path: Path) -> None:
     folder = tmp_path / "round"
     write_round(folder, plan_of_four().with_project(Kind.BLIND, 7))
     gone = Server("http://127.0.0.1:9", "token", 1.0)
-    done = erase_from_files(Wish("p1", frozenset(), everywhere=True), Places(tmp_path / "none", (folder,), gone))
-    assert done.left == ["round round: 1 tasks in Label Studio (label_studio_failed)"]
+    done, _ = forgotten("p1", Places(tmp_path / "none", (folder,), gone))
+    assert done.left == ("round: 1 tasks in Label Studio (label_studio_failed)",)
     assert (done.n_lines, holding(tmp_path)) == (1, [])
     assert json.loads((folder / ERASED).read_text())["left"]
 
@@ -167,6 +230,11 @@ def test_a_gold_set_stays_the_fixed_one_when_somebody_is_erased_from_it(
     gold = read_registry(registry).gold["flat"]
     assert (gold.sha256, gold.n_comments) == (hashlib.sha256(decisions.read_bytes()).hexdigest(), 8)
     assert gold.earlier == (was,)
+    decisions.rename(tmp_path / "elsewhere")
+    lost = forget("p2", tmp_path / "elsewhere", registry=registry)
+    assert (lost.n_lines, lost.left) == (1, ("decisions.jsonl: a gold set of the registry that is not where it was",))
+    (tmp_path / "elsewhere").rename(decisions)
+    write_lines(decisions, (decision(i) for i in (0, *range(2, 9))))
     forget("p2", tmp_path, registry=registry)
     assert read_registry(registry).gold["flat"].earlier == (was, gold.sha256)
     assert [e.did for e in read_registry(registry).events] == ["publish", "shrink gold", "shrink gold"]
@@ -223,6 +291,6 @@ def test_the_command_says_what_was_erased_and_what_is_left(
     assert "1 lines of files, 0 tasks in Label Studio" in said
     write_round(tmp_path / "round", plan_of_four())
     assert run(["erase", "p2", "--from", str(tmp_path)]) == 3
-    assert "left: round round" in capsys.readouterr().err
+    assert "left: round: 1 tasks" in capsys.readouterr().err
     assert run(["erase", "p2", "--from", str(tmp_path / "absent")]) == 3
     assert "erase_refused" in capsys.readouterr().err

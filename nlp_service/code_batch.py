@@ -12,13 +12,14 @@ from typing import Final, TypeVar
 from models.artefact import read_artefact
 from models.classifier import attach_coding
 from models.model import find_model_folder
-from models.vocabulary import CodedComment, Comment, ThemesError
+from models.vocabulary import CodedComment, Comment
 from nlp_service.coding_pool import ModelChoice, Progress, code_distinct
 from nlp_service.duplicates import find_duplicates
 from nlp_service.ingest.comments import Reading, read_comments
 from nlp_service.ingest.mapping import read_mapping
 from nlp_service.ingest.roles import Role
 from nlp_service.ingest.table import InputRefusedError
+from nlp_service.output import OutputRefusedError, keep_inputs
 from nlp_service.privacy.redaction import count_kinds
 from nlp_service.protect_comments import as_shown, list_disclosures, protect_distinct, set_languages_apart
 from nlp_service.report.codings_file import (
@@ -34,12 +35,6 @@ from nlp_service.report.workbook import write_workbook
 
 Line = TypeVar("Line")
 OUTPUTS: Final = (".jsonl", ".csv", ".xlsx", ".parquet")
-
-
-class OutputRefusedError(ThemesError):
-    """The output cannot be written where or as it was asked for."""
-
-    code = "output_refused"
 
 
 StartProgress = Callable[[int], AbstractContextManager[Progress]]
@@ -109,6 +104,7 @@ def code_batch(request: CodeRequest, *, start: StartProgress) -> CodedBatch:
         If an input, the model or the output cannot be used. Nothing is left behind then.
     """
     check_output(request.out)
+    keep_inputs([request.out], [*request.inputs, request.mapping])
     began = time.monotonic()
     coded = code_inputs(request, start=start)
     shown, protection = protect_pairs(

@@ -16,6 +16,7 @@ from models.codebook import read_codebook
 from models.prevalence import Prevalence, estimate_prevalence, to_document
 from models.vocabulary import Codebook, DecidedComment, Problem, Theme, ThemeId, ThemesError
 from nlp_service.ingest.comments import read_comments
+from nlp_service.output import keep_inputs
 from nlp_service.report.codings_file import written_aside
 from nlp_service.weights import Weights, rake, read_margins
 from training.decisions import read_decisions
@@ -86,6 +87,7 @@ def estimate_shares(
     CodingsError, DecisionsError, CodebookError
         If a file cannot be used. Nothing is written then.
     """
+    keep_inputs([out], [codings, decisions, codebook, margins, *survey])
     table = read_codings(codings)
     book = find_codebook(table.codebook, table.themes, codebook)
     decided: list[DecidedComment] = []

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models.vocabulary import CodedComment, Comment
-from nlp_service.code_batch import OutputRefusedError
 from nlp_service.exchange.qdpx_file import write_qdpx
 from nlp_service.find_candidates import CandidatesRequest, read_pairs
+from nlp_service.output import OutputRefusedError, keep_inputs
 from nlp_service.protect_comments import as_shown, protect_distinct
 from nlp_service.report.codings_file import written_aside
 
@@ -25,6 +25,7 @@ def export_project(request: CandidatesRequest, *, with_personal_data: bool = Fal
             allowed="a .qdpx file in an existing folder.",
             next_step="change --out.",
         )
+    keep_inputs([request.out], [request.codings, *request.comments, request.codebook])
     pairs, book = read_pairs(request)
     shown: Sequence[tuple[Comment, CodedComment]] = pairs
     if not with_personal_data:

@@ -27,10 +27,10 @@ from models.candidates import (
 from models.segment_vectors import SegmentReader
 from models.text import make_segments
 from models.vocabulary import Codebook, CodedComment, Comment, Segment, ThemesError
-from nlp_service.code_batch import OutputRefusedError
 from nlp_service.estimate_shares import CodingsError, find_codebook
 from nlp_service.ingest.comments import Reading, read_comments
 from nlp_service.make_report import read_coded
+from nlp_service.output import OutputRefusedError, keep_inputs
 from nlp_service.privacy.redaction import redact
 from nlp_service.report.codings_file import written_aside
 
@@ -89,6 +89,7 @@ def write_candidates(request: CandidatesRequest, *, start: StartProgress) -> Can
             allowed="a file in an existing folder.",
             next_step="make the folder first, or change --out.",
         )
+    keep_inputs([request.out], [request.codings, *request.comments, request.codebook])
     pairs, book = read_pairs(request)
     document, found = search(pairs, book, request, start=start)
     with written_aside(request.out) as aside:

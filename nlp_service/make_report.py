@@ -31,7 +31,7 @@ from models.vocabulary import (
     ThemeId,
     ThemesError,
 )
-from nlp_service.code_batch import CodeRequest, OutputRefusedError, StartProgress, code_inputs
+from nlp_service.code_batch import CodeRequest, StartProgress, code_inputs
 from nlp_service.coding_pool import ModelChoice
 from nlp_service.estimate_shares import (
     CodingsError,
@@ -47,6 +47,7 @@ from nlp_service.ingest.comments import Reading, read_comments
 from nlp_service.ingest.mapping import read_mapping
 from nlp_service.ingest.roles import AnswerKind, Role
 from nlp_service.ingest.table import InputRefusedError
+from nlp_service.output import OutputRefusedError, keep_inputs
 from nlp_service.privacy.redaction import redact
 from nlp_service.protect_comments import protect_distinct, set_languages_apart
 from nlp_service.report.changes import compare_waves, read_previous
@@ -67,7 +68,7 @@ from nlp_service.report.crosstabs import FALSE_DISCOVERIES, Crosstab, hidden_eve
 from nlp_service.report.emergent import read_emergent
 from nlp_service.report.html_page import read_axis_titles, render_page, write_page
 from nlp_service.report.pictures import make_pictures
-from nlp_service.report.quotes import MAX_CHARS, PER_THEME, Pin, Quote, check_pin, choose_quotes
+from nlp_service.report.quotes import MAX_CHARS, PER_THEME, Pin, Quote, check_ban, check_pin, choose_quotes
 from nlp_service.report.report_json import write_report_json
 from nlp_service.report.report_workbook import write_report_workbook
 from nlp_service.report.suppression import DEFAULT_THRESHOLD
@@ -144,6 +145,8 @@ def make_report(request: ReportRequest, *, start: StartProgress) -> MadeReport:
     """
     for out in request.outs:
         check_report_output(out)
+    read = (request.codings, request.decisions, request.codebook, request.mapping, request.previous, request.candidates)
+    keep_inputs(request.outs, [*map(Path, request.inputs), *read, request.margins])
     previous = None if request.previous is None else read_previous(request.previous)
     emergent = () if request.candidates is None else read_emergent(request.candidates)
     reading, pairs, book = _coded(request, start)
@@ -155,6 +158,8 @@ def make_report(request: ReportRequest, *, start: StartProgress) -> MadeReport:
     sample = random_sample(decided, notes)
     for pin in request.pinned:
         check_pin(pin, {str(c.id) for c, _ in pairs})
+    for comment_id in request.banned:
+        check_ban(comment_id, {str(c.id) for c, _ in pairs})
     known = protect_distinct([c.text for c, _ in pairs], with_redaction=False, jobs=request.jobs)
     disclosed = {str(c.id) for c, _ in pairs if known[c.text].disclosure is not None}
     request = replace(request, banned=(*request.banned, *sorted(disclosed - set(request.banned))))

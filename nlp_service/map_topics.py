@@ -15,9 +15,9 @@ from models.segment_vectors import SegmentReader
 from models.text import make_segments
 from models.topics import OUTSIDE, fit_topics, flatten
 from models.vocabulary import Codebook, CodedComment, Comment, RespondentId, Segment
-from nlp_service.code_batch import OutputRefusedError
 from nlp_service.find_candidates import CandidatesRequest, StartProgress, read_coded_comments
 from nlp_service.ingest.comments import Reading
+from nlp_service.output import OutputRefusedError, keep_inputs
 from nlp_service.privacy.redaction import redact
 from nlp_service.protect_comments import protect_distinct
 from nlp_service.report.codings_file import written_aside
@@ -54,6 +54,7 @@ def map_topics(request: CandidatesRequest, picture: Path | None, *, start: Start
                 allowed="a file in an existing folder.",
                 next_step="change --out or --map.",
             )
+    keep_inputs([request.out, *([picture] if picture is not None else [])], [request.codings, *request.comments])
     pairs, book, reading = read_coded_comments(request)
     segments = [make_segments(c.text) for c, _ in pairs]
     flat = [(i, s) for i, own in enumerate(segments) for s in own]

@@ -1,6 +1,6 @@
 """The service as an application: its routes, thin doors to the use cases, and its refusals."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Annotated, Any, Final
@@ -32,6 +32,33 @@ METHOD_NOT_ALLOWED: Final = 405
 THREADS: Final = 160
 _PATTERNS: Final = tuple((method, compile_path(path)[0]) for method, path in ACCESS)
 _SHOWN_ERRORS: Final = 20
+_PLAIN: Final = frozenset(
+    [
+        "missing",
+        "extra_forbidden",
+        "string_type",
+        "string_too_short",
+        "string_too_long",
+        "string_pattern_mismatch",
+        "list_type",
+        "too_short",
+        "too_long",
+        "int_type",
+        "int_parsing",
+        "int_from_float",
+        "greater_than",
+        "greater_than_equal",
+        "less_than",
+        "less_than_equal",
+        "bool_type",
+        "bool_parsing",
+        "enum",
+        "literal_error",
+        "dict_type",
+        "model_attributes_type",
+    ]
+)
+"""Errors whose words say how a field must be, and repeat nothing of what was sent."""
 _CLASSIFY: Final = "/v1/classify"
 _EXAMPLE: Final[dict[str, Any]] = {
     "texts": ["The street lights on our road have been out since May.", "More police on foot, please."]
@@ -215,20 +242,31 @@ def _coding(codebook: Codebook, coded: CodedComment) -> CodingOut:
     )
 
 
-async def _invalid(_request: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 -- the handler is registered for it
     found = error.errors()
-    fields = [{"at": ".".join(map(str, e["loc"][1:])), "found": e["type"]} for e in found[:_SHOWN_ERRORS]]
     if any(e["type"] == "json_invalid" for e in found):
-        return problem(400, "not_json", "the body is no JSON object.", allowed='{"texts": [...]}', next_step="mend it.")
+        return problem(400, "not_json", "the body is no JSON.", allowed="a JSON object.", next_step="mend it.")
+    route = getattr(request.scope.get("route"), "path", "")
+    allowed = f"what /openapi.json says of {request.method} {route}."
+    if route == _CLASSIFY:
+        allowed = f"texts: 1 to {MAX_TEXTS} texts of 1 to {MAX_TEXT_CHARS} characters; model, codebook, consultation: text or left out."
+    what = "field is not as it" if len(found) == 1 else "fields are not as they"
     return problem(
         422,
         "invalid_request",
-        f"{len(found)} fields are not as they must be.",
-        allowed=f"texts: 1 to {MAX_TEXTS} texts of 1 to {MAX_TEXT_CHARS} characters; model, codebook, consultation: text or left out.",
-        next_step="mend the fields listed.",
-        fields=fields,
+        f"{len(found)} {what} must be.",
+        allowed=allowed,
+        next_step="mend the fields listed; a JSON body comes with the header `content-type: application/json`.",
+        fields=[_field(e) for e in found[:_SHOWN_ERRORS]],
     )
+
+
+def _field(error: Mapping[str, Any]) -> dict[str, str]:
+    """Return which field is not as it must be, and how it must be; nothing of what was sent."""
+    place, *rest = map(str, error["loc"])
+    said = {"at": ".".join(rest) or place, "found": str(error["type"])}
+    return {**said, "allowed": str(error["msg"])} if error["type"] in _PLAIN else said
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -320,11 +320,17 @@ def cancel(batch: str, service: TheService, caller: TheCaller) -> BatchOut:
 
 
 @router.post(f"{_BATCH}/runs", status_code=202, summary="Code a batch again")
-def again(batch: str, given: AgainRequest, service: TheService, caller: TheCaller) -> BatchOut:
+def again(batch: str, service: TheService, caller: TheCaller, given: AgainRequest | None = None) -> BatchOut:
     """Add a run with the model that codes now, or with another; earlier runs keep their codings."""
     found = get_batch(service.database, batch, consultation=caller.consultation)
     _cancel(service, found, caller.id)
-    run = code_again(service.database, service.settings, found, model=given.model, actor=caller.id)
+    run = code_again(
+        service.database,
+        service.settings,
+        found,
+        model=given.model if given is not None else None,
+        actor=caller.id,
+    )
     _start(service, run)
     return batch_out(get_batch(service.database, batch))
 

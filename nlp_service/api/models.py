@@ -172,14 +172,16 @@ def codebooks(service: TheService, _caller: TheCaller) -> CodebooksOut:
 
 
 @router.post("/codebooks/{codebook}/rollback", summary="Go back to the model before")
-def rollback(codebook: str, given: RollbackRequest, service: TheService, caller: TheCaller) -> CodebooksOut:
+def rollback(
+    codebook: str, service: TheService, caller: TheCaller, given: RollbackRequest | None = None
+) -> CodebooksOut:
     """Let the model that coded before code again; batches that are being coded are left alone."""
     caller.check_of_all()
     after = go_back(
         service.database,
         service.settings.registry,
         codebook,
-        reason=given.reason,
+        reason=given.reason if given is not None else "",
         actor=caller.id,
         now=datetime.now(UTC),
     )

@@ -14,7 +14,7 @@ from nlp_service.ingest.answers import ClosedAnswers, join_answers, make_answers
 from nlp_service.ingest.days import first_and_last, read_days
 from nlp_service.ingest.formats import find_workshop, read_bytes, read_table
 from nlp_service.ingest.mapping import ColumnMapping, choose_roles
-from nlp_service.ingest.roles import TEXT_NAMES, ColumnRole, Role, listed_columns
+from nlp_service.ingest.roles import NO_ID, TEXT_NAMES, ColumnRole, Role, listed_columns
 from nlp_service.ingest.table import InputRefusedError, Row, Table
 from nlp_service.ingest.transcript import Transcript
 
@@ -126,6 +126,12 @@ def _read_survey(table: Table, prefix: str, roles: Sequence[ColumnRole], notes: 
     closed = sum(r.kind is not None for r in roles)
     said = f"{table.name}: text from {', '.join(repr(table.columns[c]) for c in texts)}; id from {named}"
     said += f"; {closed} column(s) of closed questions." if closed else "."
+    doubtful = [r.column for r in roles if r.reason == NO_ID] if keys is None else []
+    if doubtful:
+        said += (
+            f" The cells of {doubtful[0]!r} repeat or are blank, so respondents are known by their row alone and cannot be found "
+            "by that id; mend the cells, or name the column with --id."
+        )
     comments: list[Comment] = []
     problems = list(table.problems)
     seen: set[str] = set()

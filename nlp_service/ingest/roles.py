@@ -16,6 +16,7 @@ from nlp_service.ingest.table import ColumnFacts, InputRefusedError, Table
 SAMPLE_ROWS: Final = 20_000
 """Roles are guessed on at most so many rows, spread evenly over the file."""
 TEXT_NAMES: Final = ("text", "comment", "comments", "answer", "response", "feedback", "verbatim", "free text")
+NO_ID: Final = "named like an id, but another column is the id or its cells repeat or are blank"
 ID_NAMES: Final = (
     "comment_id", "comment id", "id", "response id", "response_id", "responseid", "respondent id", "respondent_id", "ref", "reference",
     "userno", "user no", "unique id", "uniqueid", "submission id", "survey response id", "record id", "respondent", "row id", "case id", "serial", "uuid",
@@ -319,7 +320,7 @@ def _guess(c: _Column, group: tuple[str, str] | None, ticks: Mapping[int, str], 
     if _ADMIN.fullmatch(c.folded):
         return role(Role.IGNORE, "named like something that the survey tool adds")
     if c.name.casefold() in ID_NAMES or (_ID.fullmatch(c.folded) and all(_CODE.fullmatch(v) for v in c.counts)):
-        return role(Role.IGNORE, "named like an id, but another column is the id or its cells repeat or are blank")
+        return role(Role.IGNORE, NO_ID)
     if is_text_name:
         return role(Role.OPEN, "named like an open question")
     if _ABOUT.search(c.folded) and not _looks_open(c, asked=asked):

@@ -129,6 +129,16 @@ def check_pin(pin: Pin, comment_ids: Collection[str]) -> None:
         raise _refused(pin, "is not among the comments that may be quoted", "a comment of the files")
 
 
+def check_ban(comment_id: str, comment_ids: Collection[str]) -> None:
+    """Raise PinError unless the banned comment is there: a slip of the pen would leave it quotable."""
+    if comment_id not in comment_ids:
+        raise PinError(
+            f"the banned comment {comment_id!r} is not among the comments.",
+            allowed="an id as the codings have it, such as row-2 or survey:HM-0001/1.",
+            next_step="correct --ban.",
+        )
+
+
 def _candidate(comment: Comment, theme: str, start: int, end: int, probability: float) -> _Candidate:
     text = comment.text[start:end]
     quote = Quote(theme, str(comment.id), start, end, text, comment.question, comment.session)

@@ -36,6 +36,10 @@ class BackupError(ThemesError):
 
 def back_up(database: Database, path: Path) -> int:
     """Write all of the store as it is at one moment; return the number of rows. Others may read and write meanwhile."""
+    if path.exists():
+        raise BackupError(
+            f"{path.name} is there already.", allowed="a new file.", next_step="name another file, or move that one."
+        )
     counts: dict[str, dict[str, str | int]] = {}
     try:
         with written_aside(path) as aside, zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as archive:

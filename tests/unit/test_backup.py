@@ -126,6 +126,14 @@ def test_what_is_no_whole_backup_or_no_empty_store_is_refused_and_nothing_is_kep
     empty.close()
 
 
+def test_a_backup_takes_no_other_files_place(filled: Database, tmp_path: Path) -> None:
+    back_up(filled, tmp_path / "b.zip")
+    before = (tmp_path / "b.zip").read_bytes()
+    with pytest.raises(BackupError, match="is there already"):
+        back_up(filled, tmp_path / "b.zip")
+    assert (tmp_path / "b.zip").read_bytes() == before
+
+
 def test_the_commands_back_up_and_restore(filled: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THEMES_STORE", f"sqlite:///{tmp_path / 'a.db'}")
     assert run(["store", "backup", str(tmp_path / "one.zip")]) == 0

@@ -184,7 +184,7 @@ def test_coding_again_adds_a_run_and_a_stopped_batch_stays_stopped(parts: Parts)
     batch = send(client, key).json()
     url = f"/v1/batches/{batch['id']}"
     code_run(service, batch["run"]["id"])
-    again = client.post(f"{url}/runs", headers=key, json={})
+    again = client.post(f"{url}/runs", headers=key)
     assert again.status_code == 202
     assert again.json()["run"]["id"] != batch["run"]["id"]
     stopped = client.post(f"{url}/cancel", headers=key).json()
@@ -328,6 +328,20 @@ def test_a_respondent_can_be_erased_while_the_batch_is_coded(parts: Parts, postg
     assert (run["state"], run["n_done"]) == ("done", 8)
 
 
+def test_what_is_not_as_it_must_be_is_said_in_terms_of_its_own_route(local: Parts) -> None:
+    client, service, _ = local
+    admin = key_of(service, Scope.ADMIN)
+    wrong = client.post("/v1/keys", headers=admin, json={"name": "", "scopes": ["everything"], "words": "Quetzal"})
+    said = wrong.json()
+    assert (wrong.status_code, said["allowed"]) == (422, "what /openapi.json says of POST /v1/keys.")
+    by_field = {f["at"]: f.get("allowed", "") for f in said["fields"]}
+    assert by_field["name"] == "String should have at least 1 character"
+    assert "'admin'" in by_field["scopes.0"]
+    assert "Quetzal" not in wrong.text
+    limit = client.get("/v1/audit?limit=0", headers=admin).json()
+    assert limit["fields"] == [{"at": "limit", "found": "greater_than_equal", "allowed": "Input should be greater than or equal to 1"}]  # fmt: skip
+
+
 def test_models_codebooks_metrics_and_audit_can_be_read(local: Parts) -> None:
     client, service, key = local
     admin = key_of(service, Scope.ADMIN)
@@ -335,7 +349,7 @@ def test_models_codebooks_metrics_and_audit_can_be_read(local: Parts) -> None:
     models = client.get("/v1/models", headers=admin).json()["models"]
     assert [m["status"] for m in models] == ["starter"]
     assert client.get("/v1/codebooks", headers=admin).json()["codebooks"] == {"community-safety": models[0]["model"]}
-    rollback = client.post("/v1/codebooks/community-safety/rollback", headers=admin, json={})
+    rollback = client.post("/v1/codebooks/community-safety/rollback", headers=admin)
     assert (rollback.status_code, rollback.json()["code"]) == (409, "registry_refused")
     text = client.get("/metrics", headers=key).text
     assert 'themes_requests_total{method="POST",route="/v1/batches",status="202"} 1.0' in text

@@ -74,6 +74,13 @@ def test_several_questions_keep_their_question_and_respondent(lines_file: Write)
     assert [(p.row, p.column, p.code) for p in reading.problems] == [(3, "Worries", "blank_text")]
 
 
+def test_ids_that_repeat_are_told_of_as_nobody_can_be_found_by_them(lines_file: Write) -> None:
+    path = lines_file("in.csv", "Response ID,text\nR1,The lamp is out again\nR1,Nobody comes when you ring\nR2,Dogs\n")
+    reading = read_comments([path])
+    assert [str(c.id) for c in reading.comments] == ["row-2", "row-3", "row-4"]
+    assert "The cells of 'Response ID' repeat or are blank" in reading.notes[0]
+
+
 def test_several_files_never_clash(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()

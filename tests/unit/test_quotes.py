@@ -15,7 +15,7 @@ from models.vocabulary import (
     Segment,
     ThemeId,
 )
-from nlp_service.report.quotes import Pin, PinError, choose_quotes
+from nlp_service.report.quotes import Pin, PinError, check_ban, choose_quotes
 
 WORDS = [
     "the",
@@ -78,6 +78,12 @@ def test_pinned_quotes_come_first_and_banned_ones_never() -> None:
     quotes = choose_quotes(pairs, ["a"], per_theme=2, pinned=[Pin("c3", 9, 39)], banned=["c0"])["a"]
     assert quotes[0].text == texts[3][9:39]
     assert [q.comment_id for q in quotes] == ["c3", "c1"]
+
+
+def test_a_ban_of_no_comment_is_refused() -> None:
+    check_ban("row-2", {"row-2"})
+    with pytest.raises(PinError, match="banned comment 'row-3'"):
+        check_ban("row-3", {"row-2"})
 
 
 @pytest.mark.parametrize("pin", [Pin("c9"), Pin("c0", 5, 900), Pin("c0", 9, 9), Pin("c1"), Pin("c2")])

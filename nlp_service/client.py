@@ -8,7 +8,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -229,6 +229,12 @@ class Client:
         found: list[dict[str, Any]] = self._send(_Call("GET", f"/v1/batches/{batch}/problems")).json()["problems"]
         return found
 
+    def disclosures(self, batch: str) -> list[dict[str, Any]]:
+        """Return the comments of a batch that is done that may disclose harm, for a person to read first: ids and rows, no words."""
+        call = _Call("GET", f"/v1/batches/{batch}/disclosures")
+        found: list[dict[str, Any]] = self._send(call).json()["disclosures"]
+        return found
+
     def cancel(self, batch: str) -> BatchStatus:
         """Stop a batch before its next chunk."""
         return _status(self._send(_Call("POST", f"/v1/batches/{batch}/cancel")).json())
@@ -271,7 +277,7 @@ class Client:
 
 
 class AsyncClient:
-    """The service, for asyncio: the same calls as `Client`, awaited."""
+    """The service, for asyncio: the calls of `Client` but those about webhooks, awaited."""
 
     def __init__(self, url: str, *, key: str | None = None, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._http = httpx.AsyncClient(base_url=url, headers=_headers(key), timeout=TIMEOUT_S, transport=transport)
@@ -310,6 +316,40 @@ class AsyncClient:
         while not (now := await self.get(batch)).is_over:
             await asyncio.sleep(poll_s)
         return _done(now)
+
+    async def batches(self, *, consultation: str | None = None) -> list[BatchStatus]:
+        """Return batches, newest first."""
+        params = {"consultation": consultation} if consultation else {}
+        return [_status(b) for b in (await self._send(_Call("GET", "/v1/batches", params))).json()["batches"]]
+
+    async def codings(self, batch: str) -> AsyncIterator[dict[str, Any]]:
+        """Yield the codings that are there, each as a line of a codings file."""
+        after: int | None = -1
+        while after is not None:
+            page = (await self._send(_Call("GET", f"/v1/batches/{batch}/codings", {"after": after}))).json()
+            for coding in page["codings"]:
+                yield coding
+            after = page["next_after"]
+
+    async def problems(self, batch: str) -> list[dict[str, Any]]:
+        """Return what could not be read or coded."""
+        answer = await self._send(_Call("GET", f"/v1/batches/{batch}/problems"))
+        found: list[dict[str, Any]] = answer.json()["problems"]
+        return found
+
+    async def disclosures(self, batch: str) -> list[dict[str, Any]]:
+        """Return the comments for a person to read first, as `Client.disclosures` does."""
+        answer = await self._send(_Call("GET", f"/v1/batches/{batch}/disclosures"))
+        found: list[dict[str, Any]] = answer.json()["disclosures"]
+        return found
+
+    async def cancel(self, batch: str) -> BatchStatus:
+        """Stop a batch before its next chunk."""
+        return _status((await self._send(_Call("POST", f"/v1/batches/{batch}/cancel"))).json())
+
+    async def delete(self, batch: str) -> None:
+        """Delete a batch with all it holds."""
+        await self._send(_Call("DELETE", f"/v1/batches/{batch}"))
 
     async def download(self, batch: str, out: Path) -> None:
         """Write the codings of a batch that is done, in the format of the extension."""

@@ -6,9 +6,9 @@ from typing import Final
 
 from models.vocabulary import CodedComment, Comment, ThemesError
 from nlp_service.code_batch import protect_pairs
-from nlp_service.protect_comments import OTHER_LANGUAGE
+from nlp_service.protect_comments import OTHER_LANGUAGE, list_disclosures, protect_distinct
 from nlp_service.report.codings_file import write_csv, write_jsonl, write_parquet
-from nlp_service.report.run import Run, count_themes
+from nlp_service.report.run import Disclosure, Run, count_themes
 from nlp_service.report.workbook import write_workbook
 from nlp_service.store.batches import read_codings, read_problems, run_codebook
 from nlp_service.store.database import Database
@@ -62,6 +62,19 @@ def export_codings(
         write_parquet(path, shown, codebook)
     else:
         write_workbook(path, shown, replace(story, protection=protection))
+
+
+def find_batch_disclosures(database: Database, batch: BatchRecord, *, jobs: int = 1) -> tuple[Disclosure, ...]:
+    """Return the comments of a batch that may disclose harm, the likeliest first, for a person to read before anything else.
+
+    Raises
+    ------
+    NotDoneError
+        If the run is not done: a part of the list would look like all of it.
+    """
+    check_done(batch)
+    comments = [c for _, c, _ in read_codings(database, batch.run, run_codebook(database, batch.run.id))]
+    return list_disclosures(comments, protect_distinct([c.text for c in comments], with_redaction=False, jobs=jobs))
 
 
 def run_story(database: Database, batch: BatchRecord, pairs: list[tuple[Comment, CodedComment]]) -> Run:

@@ -21,7 +21,7 @@ from nlp_service.api.permission import TheCaller, TheService
 from nlp_service.api.problems import NotAcceptableError
 from nlp_service.api.service import Service
 from nlp_service.api.uploads import MEDIA_TYPES, received_file
-from nlp_service.export_codings import export_codings
+from nlp_service.export_codings import export_codings, find_batch_disclosures
 from nlp_service.report.codings_file import coding_line
 from nlp_service.store.batches import (
     delete_batch,
@@ -120,6 +120,21 @@ class ProblemsOut(BaseModel):
     """All problems of the file and of the latest run."""
 
     problems: list[ProblemOut]
+
+
+class DisclosureOut(BaseModel):
+    """A comment that may disclose harm, by its id and place; the words are in the file that was handed in."""
+
+    comment_id: str
+    probability: float
+    row: int | None
+    question: str | None
+
+
+class DisclosuresOut(BaseModel):
+    """Comments to read first, the likeliest first."""
+
+    disclosures: list[DisclosureOut]
 
 
 class AgainRequest(BaseModel):
@@ -307,6 +322,19 @@ def problems(batch: str, service: TheService, caller: TheCaller) -> ProblemsOut:
         problems=[
             ProblemOut(file=p.file, row=p.row, column=p.column, code=p.code, found=p.found, next_step=p.next_step)
             for p in listed
+        ]
+    )
+
+
+@router.get(f"{_BATCH}/disclosures", summary="What a person should read first")
+def disclosures(batch: str, service: TheService, caller: TheCaller) -> DisclosuresOut:
+    """Return the comments that may disclose abuse, exploitation, self-harm or danger, once the batch is coded."""
+    found = get_batch(service.database, batch, consultation=caller.consultation)
+    listed = find_batch_disclosures(service.database, found, jobs=service.settings.jobs)
+    return DisclosuresOut(
+        disclosures=[
+            DisclosureOut(comment_id=d.comment_id, probability=d.probability, row=d.row, question=d.question)
+            for d in listed
         ]
     )
 

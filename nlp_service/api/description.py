@@ -30,6 +30,7 @@ _CONFLICTS: Final = frozenset(
         ("POST", "/v1/classify"),
         ("POST", "/v1/batches"),
         ("GET", "/v1/batches/{batch}/codings"),
+        ("GET", "/v1/batches/{batch}/disclosures"),
         ("POST", "/v1/batches/{batch}/runs"),
         ("GET", "/v1/codebook"),
         ("POST", "/v1/models"),

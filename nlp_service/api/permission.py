@@ -41,6 +41,7 @@ ACCESS: Final[dict[tuple[str, str], Need]] = {
     ("GET", "/v1/batches/{batch}/events"): Scope.SUBMIT,
     ("GET", "/v1/batches/{batch}/codings"): Scope.SUBMIT,
     ("GET", "/v1/batches/{batch}/problems"): Scope.SUBMIT,
+    ("GET", "/v1/batches/{batch}/disclosures"): Scope.SUBMIT,
     ("POST", "/v1/batches/{batch}/cancel"): Scope.SUBMIT,
     ("POST", "/v1/batches/{batch}/runs"): Scope.SUBMIT,
     ("DELETE", "/v1/respondents/{respondent:path}"): Scope.ADMIN,

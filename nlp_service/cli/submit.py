@@ -1,13 +1,17 @@
 """`themes submit`: hands a file to a service, waits, and fetches what was coded."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 from tqdm import tqdm
 
 from nlp_service.client import BatchStatus, Client
 from nlp_service.code_batch import check_output
+from nlp_service.output import keep_inputs
 from nlp_service.report.codings_file import written_aside
+from nlp_service.round_folder import write_lines
 from nlp_service.settings import Settings
 
 
@@ -42,6 +46,7 @@ def submit(
     settings = Settings()
     if out is not None:
         check_output(out)
+        keep_inputs([out], [file])
     with Client(url or settings.url, key=settings.key) as client:
         batch = client.submit(file, consultation=consultation, text=list(text), id=id_column, sheet=sheet, model=model)
         click.echo(f"{batch.id}: {batch.n_comments} comments, {batch.n_problems} problems", err=True)
@@ -57,4 +62,16 @@ def submit(
             done = client.wait(batch.id, progress=show)
         with written_aside(out) as aside:
             client.download(done.id, aside)
+        first = client.disclosures(done.id)
     click.echo(f"{done.n_done} comments coded; {done.model}, {done.codebook} -> {out}", err=True)
+    if first:
+        click.echo(f"{len(first)} comments may disclose harm: {_listed(out, first)}", err=True)
+
+
+def _listed(out: Path, first: Sequence[Mapping[str, Any]]) -> str:
+    """Return where the comments to read first are listed: in a workbook's own sheet, else in a file beside the output."""
+    if out.suffix.lower() == ".xlsx":
+        return "read those on its first sheet before anything else"
+    path = out.with_name(f"{out.name}.safeguarding.jsonl")
+    write_lines(path, first)
+    return f"read those in {path} before anything else"

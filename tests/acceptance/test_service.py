@@ -86,7 +86,8 @@ BRISK = {"chunk_comments": "4", "beat_s": "0.3", "silent_s": "2"}
 
 def test_a_batch_handed_in_is_coded_as_the_command_line_does_though_its_worker_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
-    path.write_text("id,text\n" + "".join(f"c{i},{TEXTS[i % 4].replace(',', '')} {i}\n" for i in range(40)), "utf-8")
+    rows = [f"c{i},{TEXTS[i % 4].replace(',', '')} {i}\n" for i in range(39)]
+    path.write_text("id,text\n" + "".join(rows) + "c39,My husband hits me and I am afraid he will kill me\n", "utf-8")
     with running_service(tmp_path, scope="submit", workers=1, **BRISK) as service, client_of(service) as client:
         submit = subprocess.Popen(
             [THEMES, "submit", path, "--url", service.url, "--out", tmp_path / "out.csv"],
@@ -100,12 +101,14 @@ def test_a_batch_handed_in_is_coded_as_the_command_line_does_though_its_worker_i
         assert submit.wait(240) == 0
         assert len(list(client.codings(batches[0].id))) == 40
         assert client.problems(batches[0].id) == []
+        assert client.disclosures(batches[0].id)[0]["comment_id"] == "c39"
         assert client.cancel(batches[0].id).state == "done"
         client.delete(batches[0].id)
         assert client.batches() == []
     done = subprocess.run([THEMES, "code", path, "--out", tmp_path / "direct.csv", "--quiet"], capture_output=True)
     assert done.returncode == 0
-    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "direct.csv").read_bytes()
+    for name in ("", ".safeguarding.jsonl"):
+        assert (tmp_path / f"out.csv{name}").read_bytes() == (tmp_path / f"direct.csv{name}").read_bytes()
     lines = [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
     assert {"route": "/v1/batches", "status": 202}.items() <= next(e for e in lines if e["method"] == "POST").items()
     assert "street" not in json.dumps(lines)

@@ -61,7 +61,7 @@ def answering(*answers: tuple[int, dict[str, str], Any]) -> Iterator[tuple[str, 
 
 def test_the_async_client_goes_the_whole_way(small_model: Path, tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
-    path.write_text("id,text\na,Lamp is out\nb,Music\nc,\n")
+    path.write_text("id,text\na,Lamp is out\nb,My husband hits me every night and I am afraid he will kill me\nc,\n")
     with serving(small_model, tmp_path) as (plain, service):
         text = key_of(service, Scope.SUBMIT, Scope.CLASSIFY)["authorization"].removeprefix("Bearer ")
 
@@ -77,12 +77,22 @@ def test_the_async_client_goes_the_whole_way(small_model: Path, tmp_path: Path) 
                 batch = await client.submit(path, consultation="town", idempotency_key="k")
                 assert (await client.submit(path, consultation="town", idempotency_key="k")).id == batch.id
                 assert (batch.state, batch.n_comments, batch.n_problems) == ("queued", 2, 1)
+                with pytest.raises(ServiceError, match="not_done"):
+                    await client.disclosures(batch.id)
                 code_run(service, plain.get(f"/v1/batches/{batch.id}", headers={"authorization": f"Bearer {text}"}).json()["run"]["id"])  # fmt: skip
                 assert (await client.wait(batch.id)).n_done == 2
                 await client.download(batch.id, tmp_path / "out.jsonl")
+                assert [b.id for b in await client.batches(consultation="town")] == [batch.id]
+                assert [c["comment_id"] async for c in client.codings(batch.id)] == ["a", "b"]
+                assert [p["code"] for p in await client.problems(batch.id)] == ["blank_text"]
+                (first,) = await client.disclosures(batch.id)
+                assert (first["comment_id"], first["row"]) == ("b", 3)
+                assert (await client.cancel(batch.id)).state == "done"
                 with pytest.raises(ServiceError) as refused:
                     await client.get("b-none")
                 assert (refused.value.status, refused.value.code) == (404, "batch_not_found")
+                await client.delete(batch.id)
+                assert await client.batches() == []
 
         asyncio.run(go())
     assert [json.loads(line)["comment_id"] for line in (tmp_path / "out.jsonl").read_text().splitlines()] == ["a", "b"]

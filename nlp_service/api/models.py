@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from models.registry import read_registry
+from nlp_service.api.names import Name
 from nlp_service.api.permission import MAX_REASON_CHARS, TheCaller, TheService
 from nlp_service.api.uploads import received_form
 from nlp_service.change_registry import go_back, pin_consultation, unpin_consultation
@@ -94,7 +95,7 @@ class PinOut(BaseModel):
     model: str
 
 
-_Consultation = Annotated[str, Path(min_length=1, max_length=200)]
+_Consultation = Annotated[Name, Path()]
 _UPLOAD: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from nlp_service.api.names import Name
 from nlp_service.api.permission import TheCaller, TheService
 from nlp_service.store.deliveries import DeliveryRecord, DeliveryState, list_deliveries
 from nlp_service.store.webhooks import Webhook, delete_webhook, get_webhook, list_webhooks, make_webhook
@@ -31,9 +32,7 @@ class WebhookRequest(BaseModel):
             json_schema_extra={"format": "uri"},
         ),
     ]
-    consultation: Annotated[
-        str | None, Field(min_length=1, max_length=200, description="Only its batches are told of; all if left out.")
-    ] = None
+    consultation: Annotated[Name | None, Field(description="Only its batches are told of; all if left out.")] = None
 
 
 class WebhookOut(BaseModel):

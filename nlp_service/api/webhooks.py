@@ -28,7 +28,7 @@ class WebhookRequest(BaseModel):
         Field(
             min_length=1,
             max_length=MAX_URL_CHARS,
-            description="https, or http to this machine.",
+            description="https, or http to this machine; with a key of one consultation https to a public address.",
             json_schema_extra={"format": "uri"},
         ),
     ]
@@ -81,7 +81,8 @@ class DeliveriesOut(BaseModel):
 async def make(given: WebhookRequest, service: TheService, caller: TheCaller) -> NewWebhookOut:
     """Make a webhook that is called when a run ends, and return its secret, which cannot be shown again."""
     where = caller.narrowed(given.consultation)
-    target = await find_target(given.url, private=service.settings.webhook_private)
+    inside = caller.consultation is None  # what is in the way of a call is shown, and would tell what listens there
+    target = await find_target(given.url, private=service.settings.webhook_private and inside, local=inside)
     made, secret = await run_in_threadpool(
         make_webhook, service.database, str(target.url), actor=caller.id, consultation=where
     )

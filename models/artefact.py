@@ -6,6 +6,7 @@ that were checked. There is no format here that could carry code.
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -33,6 +34,7 @@ MARKS: Final = "trained_on.safetensors"
 """Where residents' comments were learnt from."""
 MAX_FILE_BYTES: Final = 50_000_000
 MAX_FILES: Final = 16
+_KEY: Final = re.compile(r"[0-9a-fA-F]{64}")
 _CHANGE: Final = ("rows", "codes", "steps")
 STARTER: Final = Path(__file__).parent / "starter"
 
@@ -135,6 +137,7 @@ def read_artefact(folder: Path) -> Artefact:
         n_themes = len(codebook.codable)
         calibration = Calibration.from_document(json.loads(content["calibration.json"]), n_themes)
         tagger = _tagger(load_safetensors(content["tagger.safetensors"]), n_themes)
+        card = _card(content["card.json"], is_marked=MARKS in content)
         return Artefact(
             name=str(manifest["name"]),
             version=str(manifest["version"]),
@@ -144,7 +147,7 @@ def read_artefact(folder: Path) -> Artefact:
             tagger=tagger,
             calibration=calibration,
             review_margin=float(manifest["review_margin"]),
-            card=json.loads(content["card.json"]),
+            card=card,
             card_text=content["card.md"].decode("utf-8"),
             model_id=model_id_of(manifest),
             trained_on=_marks(load_safetensors(content[MARKS])) if MARKS in content else None,
@@ -236,6 +239,17 @@ def _tagger(arrays: Mapping[str, NDArray[Any]], n_themes: int) -> Tagger:
         smoothing,
         changes,
     )
+
+
+def _card(data: bytes, *, is_marked: bool) -> dict[str, Any]:
+    """Return the card; where there are marks, it must hold what they are keyed with, or nobody could look for a respondent."""
+    card = json.loads(data)
+    if not isinstance(card, dict):
+        raise _broken("card.json is no object.")
+    key = card.get("data_sha256")
+    if is_marked and not (isinstance(key, str) and _KEY.fullmatch(key)):
+        raise _broken(f"{MARKS} is there, and card.json has no `data_sha256` of 64 hexadecimal digits.")
+    return card
 
 
 def _marks(arrays: Mapping[str, NDArray[Any]]) -> Marks:

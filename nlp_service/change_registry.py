@@ -6,6 +6,7 @@ from pathlib import Path
 from models.model import ModelNotFoundError
 from models.registry import Registry, RegistryError, pin, read_registry, roll_back
 from models.vocabulary import ModelId
+from nlp_service.publish_model import GateRefusedError
 from nlp_service.store.audit import add_entry
 from nlp_service.store.database import Database
 
@@ -19,9 +20,29 @@ def go_back(database: Database, registry: Path, codebook: str, *, reason: str, a
 
 
 def pin_consultation(
-    database: Database, registry: Path, consultation: str, model: str, *, actor: str, now: datetime
+    database: Database,
+    registry: Path,
+    consultation: str,
+    model: str,
+    *,
+    refused_too: bool,
+    actor: str,
+    now: datetime,
 ) -> ModelId:
-    """Let one model of the registry code a consultation whatever is published later; raises ModelNotFoundError."""
+    """Let one model of the registry code a consultation whatever is published later.
+
+    Parameters
+    ----------
+    refused_too
+        Whoever asks may pin a model that the gate refused: a pin would be a way round the gate otherwise.
+
+    Raises
+    ------
+    ModelNotFoundError
+        If the registry has no such model.
+    GateRefusedError
+        If the gate refused it when it was put forward last.
+    """
     entry = read_registry(registry).find_entry(model)
     if entry is None:
         raise ModelNotFoundError(
@@ -29,9 +50,13 @@ def pin_consultation(
             allowed="the id of a model that was published.",
             next_step="list what there is: GET /v1/models.",
         )
+    is_refused = entry.status == "refused"
+    if is_refused and not refused_too:
+        raise GateRefusedError(entry, None)
     pin(registry, consultation, entry.model, at=now)
+    details = {"gate": "refused"} if is_refused else {}
     with database.write() as connection:
-        add_entry(connection, actor, "model.pin", entry.model, consultation=consultation)
+        add_entry(connection, actor, "model.pin", entry.model, consultation=consultation, **details)
     return entry.model
 
 

@@ -105,10 +105,11 @@ def find_current(registry_folder: Path, codebook_id: str) -> Path | None:
     return STARTER if starter().codebook.id == codebook_id else None
 
 
-def broken_model(model: str, error: ThemesError) -> ModelBrokenError:
+def broken_model(model: str, error: Exception) -> ModelBrokenError:
     """Return the error that says why a model of the registry cannot be loaded."""
+    found = error.found if isinstance(error, ThemesError) else f"{type(error).__name__}."
     return ModelBrokenError(
-        f"the model {model} cannot be loaded: {error.found}",
+        f"the model {model} cannot be loaded: {found}",
         allowed="a model as it was published.",
         next_step="name another; `themes model verify` where the service runs says what is wrong with this one.",
     )

@@ -1,6 +1,8 @@
 """Models that stay loaded in a service: the one that answers who names none, and a few that callers asked for."""
 
+import math
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -22,6 +24,8 @@ MAX_OTHERS: Final = 2
 """Models that stay loaded beside the one in service; the one not asked for longest makes room. Each takes some 200 MB."""
 MAX_AWAITING_LOAD: Final = 8
 """Callers that may wait for a model to be loaded: few, so that they leave room for those whose model is there."""
+RETRY_S: Final = 30.0
+"""A model that is to be in service and could not be loaded is tried again by the first call after so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,8 @@ class LoadedModels:
     """Chooses who codes a call's texts. Safe to share between threads.
 
     The model in service is the one that `find_model` names for the default. When the registry changes it is chosen anew;
-    a new one is loaded aside while the old one answers, and takes its place at once. Other models are loaded by the
+    a new one is loaded aside while the old one answers, and takes its place at once; if it cannot be loaded, the old one
+    stays, and the new one is tried again after a while, when the registry changes, or when a caller names it. Other models are loaded by the
     first caller who asks for one; those who come meanwhile wait for the same load. One model is loaded at a time.
 
     Parameters
@@ -73,6 +78,7 @@ class LoadedModels:
         self._others: OrderedDict[Path, TextClassifier] = OrderedDict()
         self._loading: dict[Path, Future[TextClassifier]] = {}
         self._n_awaiting = 0
+        self._again_at = math.inf
         self._stays = default is not None and default != STARTER_ID and Path(default).is_dir()
         self._registry = FollowedRegistry(registry, self._follow, tell)
         folder = find_model(registry, None, default=default)
@@ -83,10 +89,6 @@ class LoadedModels:
     def in_service(self) -> TextClassifier:
         """Return the model that codes for callers who name nothing; raises ModelNotFoundError where none does any more."""
         return self._in_service(self._registry.now())
-
-    def check_busy(self) -> None:
-        """Raise BusyError if a caller who came now would be turned away."""
-        self._room.check()
 
     def classify(
         self,
@@ -164,6 +166,8 @@ class LoadedModels:
     def _in_service(self, registry: Registry) -> TextClassifier:
         if self._wanted is None:
             self._wanted_by(registry)
+        if time.monotonic() >= self._again_at:
+            self._try_again()
         return self._current[1]
 
     def _wanted_by(self, registry: Registry) -> Path:
@@ -179,23 +183,49 @@ class LoadedModels:
             self._tell(f"{error.found} Callers must name a model.")
             wanted = None
         with self._lock:
-            self._wanted = wanted
+            self._wanted, self._again_at = wanted, math.inf
+            self._take_up()
             if wanted is None or wanted == self._current[0]:
                 return
-            if wanted in self._others:
-                self._put_into_service(wanted, self._others[wanted])
-                return
-        threading.Thread(target=self._bring, args=(wanted,)).start()
+        self._start_to_bring(wanted)
+
+    def _try_again(self) -> None:
+        with self._lock:
+            if time.monotonic() < self._again_at:
+                return  # another caller has begun
+            wanted, self._again_at = self._wanted, math.inf
+        if wanted is not None:
+            self._start_to_bring(wanted)
+
+    def _start_to_bring(self, wanted: Path) -> None:
+        try:
+            threading.Thread(target=self._bring, args=(wanted,)).start()
+        except RuntimeError as error:  # no thread can be started now
+            self._put_off(wanted, error)
 
     def _bring(self, wanted: Path) -> None:
         try:
-            brought = self._loaded(wanted, is_caller=False)
-        except ThemesError as error:
-            self._tell(f"{error.found} {self._current[1].model_id} stays in service.")
+            self._loaded(wanted, is_caller=False)
+        except Exception as error:  # noqa: BLE001 -- the thread's boundary: nobody else would hear of it
+            self._put_off(wanted, error)
             return
         with self._lock:
-            if self._wanted == wanted and self._current[0] != wanted:
-                self._put_into_service(wanted, brought)
+            self._take_up()
+
+    def _put_off(self, wanted: Path, error: Exception) -> None:
+        with self._lock:
+            if wanted != self._wanted or wanted == self._current[0]:
+                return
+            self._again_at = time.monotonic() + RETRY_S
+            stays = self._current[1].model_id
+        found = error.found if isinstance(error, ThemesError) else broken_model(wanted.name, error).found
+        self._tell(f"{found} {stays} stays in service.")
+
+    def _take_up(self) -> None:
+        """Put the model that is to be in service there, if it is loaded. Under the lock."""
+        if self._wanted is not None and self._wanted in self._others:
+            self._again_at = math.inf
+            self._put_into_service(self._wanted, self._others[self._wanted])
 
     def _put_into_service(self, folder: Path, classifier: TextClassifier) -> None:
         """Swap the model in service; the one before stays loaded for a while, as it may be wanted back. Under the lock."""
@@ -246,6 +276,7 @@ class LoadedModels:
         else:
             with self._lock:
                 self._keep(folder, loaded)
+                self._take_up()
                 del self._loading[folder]
             loading.set_result(loaded)
 

@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     webhook_retry_s: float = Field(default=10.0, gt=0, le=3600)
     """THEMES_WEBHOOK_RETRY_S: seconds before a webhook that did not answer well is called again; later calls wait longer."""
     webhook_private: bool = False
-    """THEMES_WEBHOOK_PRIVATE: webhooks may lead into private networks, as 10.0.0.0/8; for the service and its workers."""
+    """THEMES_WEBHOOK_PRIVATE: webhooks may lead into private networks, as 10.0.0.0/8, if made with a key of all consultations."""
     url: str = "http://127.0.0.1:8765"
     """THEMES_URL: the service that `themes submit` hands files to."""
     key: str | None = Field(default=None, repr=False)

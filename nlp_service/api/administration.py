@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import HTMLResponse, Response
 
 from nlp_service.api.metrics import MEDIA_TYPE
+from nlp_service.api.names import Name
 from nlp_service.api.permission import TheCaller, TheService
 from nlp_service.api.problems import OwnKeyError
 from nlp_service.erase_files import make_places
@@ -30,9 +31,9 @@ class KeyRequest(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"name": "survey tool", "scopes": ["submit"], "days": 365}]}
     )
 
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Name
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=5)]
-    consultation: Annotated[str | None, Field(min_length=1, max_length=200)] = None
+    consultation: Name | None = None
     days: Annotated[int | None, Field(ge=1, le=3650, description="How long it is valid; for ever if left out.")] = None
 
 

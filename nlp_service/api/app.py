@@ -17,6 +17,7 @@ from models.vocabulary import Codebook, CodedComment, ThemesError
 from nlp_service.api import administration, batches, error_pages, models, webhooks
 from nlp_service.api.description import describe
 from nlp_service.api.middleware import BodyLimit, BusyCheck, HostCheck, RequestLog
+from nlp_service.api.names import Name
 from nlp_service.api.permission import ACCESS, RateLimits, TheCaller, gate
 from nlp_service.api.problems import problem, problem_of
 from nlp_service.api.service import Service
@@ -75,9 +76,7 @@ class ClassifyRequest(BaseModel):
     texts: Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)]
     model: Annotated[str | None, Field(max_length=200, description="A model of the registry, or `starter`.")] = None
     codebook: Annotated[str | None, Field(max_length=200, description="A codebook, as `id` or `id@version`.")] = None
-    consultation: Annotated[
-        str | None, Field(min_length=1, max_length=200, description="Whose pinned model codes, if no model is named.")
-    ] = None
+    consultation: Annotated[Name | None, Field(description="Whose pinned model codes, if no model is named.")] = None
 
 
 class EvidenceOut(BaseModel):

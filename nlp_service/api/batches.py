@@ -17,6 +17,7 @@ from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
+from nlp_service.api.names import Name
 from nlp_service.api.permission import TheCaller, TheService
 from nlp_service.api.problems import NotAcceptableError
 from nlp_service.api.service import Service
@@ -153,7 +154,7 @@ def _date_time(text: Any) -> Any:
 
 _RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 _Moment = Annotated[datetime | None, BeforeValidator(_date_time), Query(description="Only batches handed in earlier.")]
-_Name = Annotated[str | None, Query(min_length=1, max_length=200)]
+_Name = Annotated[Name | None, Query()]
 _EXAMPLES: Final = {
     "text/csv": "id,comment\n1,The lights on our road have been out since May.\n",
 }

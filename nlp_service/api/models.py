@@ -10,11 +10,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from models.registry import read_registry
+from nlp_service.api.names import Name
 from nlp_service.api.permission import MAX_REASON_CHARS, TheCaller, TheService
 from nlp_service.api.uploads import received_form
 from nlp_service.change_registry import go_back, pin_consultation, unpin_consultation
 from nlp_service.list_models import ListedModel, describe_model, list_codebooks, list_models, listed_entry
 from nlp_service.publish_model import check_passed
+from nlp_service.store.keys import Scope
 
 router: Final = APIRouter(prefix="/v1")
 _PIN: Final = "/consultations/{consultation:path}/pin"
@@ -93,7 +95,7 @@ class PinOut(BaseModel):
     model: str
 
 
-_Consultation = Annotated[str, Path(min_length=1, max_length=200)]
+_Consultation = Annotated[Name, Path()]
 _UPLOAD: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
@@ -190,10 +192,16 @@ def rollback(
 
 @router.put(_PIN, summary="Pin a model to a consultation")
 def pin(consultation: _Consultation, given: PinRequest, service: TheService, caller: TheCaller) -> PinOut:
-    """Let one model code a consultation whatever is published later."""
+    """Let one model code a consultation whatever is published later; one that the gate refused takes the scope admin."""
     where = caller.narrowed(consultation) or consultation
     pinned = pin_consultation(
-        service.database, service.settings.registry, where, given.model, actor=caller.id, now=datetime.now(UTC)
+        service.database,
+        service.settings.registry,
+        where,
+        given.model,
+        refused_too=caller.opens(Scope.ADMIN),
+        actor=caller.id,
+        now=datetime.now(UTC),
     )
     return PinOut(consultation=where, model=pinned)
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from nlp_service.api.names import Name
 from nlp_service.api.permission import TheCaller, TheService
 from nlp_service.store.deliveries import DeliveryRecord, DeliveryState, list_deliveries
 from nlp_service.store.webhooks import Webhook, delete_webhook, get_webhook, list_webhooks, make_webhook
@@ -27,13 +28,11 @@ class WebhookRequest(BaseModel):
         Field(
             min_length=1,
             max_length=MAX_URL_CHARS,
-            description="https, or http to this machine.",
+            description="https, or http to this machine; with a key of one consultation https to a public address.",
             json_schema_extra={"format": "uri"},
         ),
     ]
-    consultation: Annotated[
-        str | None, Field(min_length=1, max_length=200, description="Only its batches are told of; all if left out.")
-    ] = None
+    consultation: Annotated[Name | None, Field(description="Only its batches are told of; all if left out.")] = None
 
 
 class WebhookOut(BaseModel):
@@ -82,7 +81,8 @@ class DeliveriesOut(BaseModel):
 async def make(given: WebhookRequest, service: TheService, caller: TheCaller) -> NewWebhookOut:
     """Make a webhook that is called when a run ends, and return its secret, which cannot be shown again."""
     where = caller.narrowed(given.consultation)
-    target = await find_target(given.url, private=service.settings.webhook_private)
+    inside = caller.consultation is None  # what is in the way of a call is shown, and would tell what listens there
+    target = await find_target(given.url, private=service.settings.webhook_private and inside, local=inside)
     made, secret = await run_in_threadpool(
         make_webhook, service.database, str(target.url), actor=caller.id, consultation=where
     )

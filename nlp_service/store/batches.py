@@ -25,7 +25,7 @@ from models.vocabulary import (
 )
 from nlp_service.store import tables
 from nlp_service.store.audit import add_entry
-from nlp_service.store.database import Database, insert_new
+from nlp_service.store.database import NUL, Database, insert_new
 from nlp_service.store.deliveries import add_deliveries
 from nlp_service.store.values import (
     BatchId,
@@ -118,6 +118,8 @@ def add_run(
 
 def find_batch(database: Database, batch: str, *, consultation: str | None = None) -> BatchRecord | None:
     """Return a batch with its latest run, or None; None too if it is of another consultation than the one given."""
+    if NUL in batch:
+        return None
     with database.read() as connection:
         found = _batches(connection, tables.batches.c.id == batch)
     return next((b for b in found if consultation in (None, b.consultation)), None)

@@ -2,7 +2,7 @@
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -29,6 +29,7 @@ IDLE_MS: Final = 15_000
 """A session of PostgreSQL that stands still in the middle of a transaction for longer is ended by the server: its process was
 halted, and what it holds would hold up all others."""
 MIN_FREE_BYTES: Final = 4_000_000
+NUL: Final = "\0"
 _PAGES_KB: Final = 32_000
 _MIGRATION_LOCK: Final = 7_240_115
 
@@ -45,6 +46,12 @@ class StoreGoneError(ThemesError):
     code = "store_unavailable"
 
 
+class NulError(ThemesError):
+    """A name or an id holds a NUL, for which PostgreSQL has no place; SQLite is not given it either."""
+
+    code = "invalid_request"
+
+
 class Database:
     """Connections to the store. Safe to share between threads; never across a fork.
 
@@ -58,6 +65,7 @@ class Database:
         self.url = _checked(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _sqlite(self.url) if self.is_sqlite else _postgresql(self.url)
+        event.listen(self.engine, "before_cursor_execute", _check_texts)
 
     @property
     def file(self) -> Path | None:
@@ -178,6 +186,16 @@ def _migrations() -> Config:
     config = Config()
     config.set_main_option("script_location", str(files("nlp_service.store") / "migrations").replace("%", "%%"))
     return config
+
+
+def _check_texts(_connection: Any, _cursor: Any, _statement: Any, given: Any, _context: Any, is_many: bool) -> None:
+    """Raise NulError if a text that goes to the database holds a NUL; residents' words have theirs replaced by `tables.Words`."""
+    for row in given if is_many else (given,):
+        for value in row.values() if isinstance(row, Mapping) else row or ():
+            if isinstance(value, str) and NUL in value:
+                raise NulError(
+                    "a name or an id holds a NUL.", allowed="text without the character U+0000.", next_step="leave it out."
+                )  # fmt: skip
 
 
 def _checked(url: str) -> URL:

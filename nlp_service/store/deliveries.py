@@ -2,19 +2,28 @@
 
 import json
 import secrets
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, text, tuple_, update
 
 from nlp_service.store import tables
 from nlp_service.store.database import Database, insert_new
 from nlp_service.store.values import BatchId, DeliveryId, RunId, WebhookId
 
 EVENT: Final = "batch.ended"
+_CLAIM_LOCK: Final = 7_240_116
 _DELIVERIES, _WEBHOOKS, _RUNS, _BATCHES = tables.deliveries, tables.webhooks, tables.runs, tables.batches
+_IS_BOUND: Final = (
+    exists()
+    .where(tables.keys.c.id == _WEBHOOKS.c.created_by, tables.keys.c.consultation.is_not(None))
+    .correlate(_WEBHOOKS)
+    .label("is_bound")
+)
 
 
 class DeliveryState(StrEnum):
@@ -32,11 +41,23 @@ class Delivery:
     id: DeliveryId
     webhook: WebhookId
     run: RunId
+    consultation: str | None
+    """The only one that the webhook is told of; None: all."""
+    is_bound: bool
+    """Whether a key of one consultation made the webhook: it may lead to public addresses alone."""
     url: str
     secret: str
     body: str
     n_attempts: int
     """With the one to be made; what comes of it counts only while nobody has claimed the delivery again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Deliveries that one webhook, and the webhooks of one consultation, may have under way in one worker."""
+
+    of_webhook: int
+    of_consultation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +124,55 @@ def add_deliveries(connection: Connection, run: RunId, *, now_s: ColumnElement[f
         )
 
 
-def claim_due(database: Database, *, limit: int, seconds: float) -> tuple[Delivery, ...]:
-    """Return deliveries whose time has come, first those that were tried least; for so many seconds nobody else is given them."""
-    due = and_(_DELIVERIES.c.state == DeliveryState.WAITING.value, _DELIVERIES.c.due_at_s <= database.clock())
+def claim_due(
+    database: Database,
+    *,
+    limit: int,
+    seconds: float,
+    shares: Shares | None = None,
+    under_way: Collection[Delivery] = (),
+) -> tuple[Delivery, ...]:
+    """Return deliveries whose time has come; for so many seconds nobody else is given them.
+
+    First are those of consultations that have the fewest under way, then those that were tried least.
+
+    Parameters
+    ----------
+    limit
+        At most so many.
+    seconds
+        How long a delivery is the caller's.
+    shares
+        What one webhook and one consultation may have, of these and those under way; None: all.
+    under_way
+        What the caller has claimed before and not settled.
+    """
+    shares = shares or Shares(limit, limit)
     with database.read() as connection:
-        if connection.execute(select(_DELIVERIES.c.id).where(due).limit(1)).first() is None:
+        if not _chosen(connection, database.clock(), limit, shares, under_way):
             return ()  # so that nobody writes where nothing is to be done
     with database.write() as connection:
+        if not database.is_sqlite:  # workers claim one after another, or all would choose the same
+            connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _CLAIM_LOCK})
+        chosen = _chosen(connection, database.clock(), limit, shares, under_way)
         rows = connection.execute(
-            select(_DELIVERIES, _WEBHOOKS.c.url, _WEBHOOKS.c.secret)
+            select(_DELIVERIES, _WEBHOOKS.c.url, _WEBHOOKS.c.secret, _WEBHOOKS.c.consultation, _IS_BOUND)
             .join_from(_DELIVERIES, _WEBHOOKS, _DELIVERIES.c.webhook == _WEBHOOKS.c.id)
-            .where(due)
-            .order_by(_DELIVERIES.c.n_attempts, _DELIVERIES.c.due_at_s)
-            .limit(limit)
+            .where(_due(database.clock()), tuple_(_DELIVERIES.c.webhook, _DELIVERIES.c.run).in_(chosen))
             .with_for_update(of=_DELIVERIES, skip_locked=True)
         ).all()
         claimed = tuple(
-            Delivery(DeliveryId(r.id), WebhookId(r.webhook), RunId(r.run), r.url, r.secret, r.body, r.n_attempts + 1)
+            Delivery(
+                DeliveryId(r.id),
+                WebhookId(r.webhook),
+                RunId(r.run),
+                r.consultation,
+                bool(r.is_bound),
+                r.url,
+                r.secret,
+                r.body,
+                r.n_attempts + 1,
+            )
             for r in rows
         )
         for delivery in claimed:
@@ -129,6 +182,42 @@ def claim_due(database: Database, *, limit: int, seconds: float) -> tuple[Delive
                 .values(n_attempts=delivery.n_attempts, due_at_s=database.clock() + seconds)
             )
     return claimed
+
+
+def _chosen(
+    connection: Connection, now_s: ColumnElement[float], limit: int, shares: Shares, under_way: Collection[Delivery]
+) -> list[tuple[str, str]]:
+    """Return webhook and run of the deliveries that are to be claimed."""
+    c = _DELIVERIES.c
+    rank = func.row_number().over(partition_by=c.webhook, order_by=(c.n_attempts, c.due_at_s)).label("rank")
+    ranked = (
+        select(c.webhook, c.run, c.n_attempts, c.due_at_s, _WEBHOOKS.c.consultation, rank)
+        .join_from(_DELIVERIES, _WEBHOOKS, c.webhook == _WEBHOOKS.c.id)
+        .where(_due(now_s))
+        .subquery()
+    )
+    rows = list(connection.execute(select(ranked).where(ranked.c.rank <= min(limit, shares.of_webhook))))
+    of_webhook = Counter(d.webhook for d in under_way)
+    of_consultation = Counter(d.consultation for d in under_way)
+    chosen: list[tuple[str, str]] = []
+    while len(chosen) < limit:
+        rows = [
+            r
+            for r in rows
+            if of_webhook[r.webhook] < shares.of_webhook and of_consultation[r.consultation] < shares.of_consultation
+        ]
+        if not rows:
+            break
+        first = min(rows, key=lambda r: (of_consultation[r.consultation], r.n_attempts, r.due_at_s))
+        rows.remove(first)
+        of_webhook[first.webhook] += 1
+        of_consultation[first.consultation] += 1
+        chosen.append((first.webhook, first.run))
+    return chosen
+
+
+def _due(now_s: ColumnElement[float]) -> ColumnElement[bool]:
+    return and_(_DELIVERIES.c.state == DeliveryState.WAITING.value, _DELIVERIES.c.due_at_s <= now_s)
 
 
 def note_outcome(

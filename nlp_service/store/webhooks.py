@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import Row, delete, func, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from models.vocabulary import ThemesError
 from nlp_service.store import tables
@@ -17,6 +17,8 @@ from nlp_service.store.values import WebhookId
 
 MAX_WEBHOOKS: Final = 100
 """In a store: each end of a run makes as many deliveries at most."""
+MAX_OF_CONSULTATION: Final = 10
+"""Of these, told of one consultation alone: so that nobody who has the key of one takes them all."""
 WHSEC: Final = "whsec_"
 SECRET_BYTES: Final = 32
 
@@ -28,7 +30,7 @@ class WebhookNotFoundError(ThemesError):
 
 
 class TooManyWebhooksError(ThemesError):
-    """The store holds as many webhooks as it may."""
+    """The store, or a consultation, has as many webhooks as it may."""
 
     code = "too_many_webhooks"
 
@@ -51,7 +53,7 @@ def make_webhook(database: Database, url: str, *, actor: str, consultation: str 
     Raises
     ------
     TooManyWebhooksError
-        If there are MAX_WEBHOOKS.
+        If there are MAX_WEBHOOKS, or MAX_OF_CONSULTATION of this consultation.
 
     Notes
     -----
@@ -61,11 +63,7 @@ def make_webhook(database: Database, url: str, *, actor: str, consultation: str 
     made = Webhook(WebhookId(f"w-{secrets.token_hex(10)}"), consultation, url, datetime.now(UTC), actor)
     secret = WHSEC + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
     with database.write() as connection:
-        n = connection.execute(select(func.count()).select_from(tables.webhooks)).scalar_one()
-        if n >= MAX_WEBHOOKS:
-            raise TooManyWebhooksError(
-                f"there are {n} webhooks.", allowed=f"at most {MAX_WEBHOOKS}.", next_step="delete one that is not used."
-            )
+        _check_number(connection, consultation)
         if consultation is not None:
             add_consultation(connection, consultation)
         connection.execute(
@@ -80,6 +78,23 @@ def make_webhook(database: Database, url: str, *, actor: str, consultation: str 
         )
         add_entry(connection, actor, "webhook.make", made.id)
     return made, secret
+
+
+def _check_number(connection: Connection, consultation: str | None) -> None:
+    count = select(func.count()).select_from(tables.webhooks)
+    if consultation is not None:
+        mine = connection.execute(count.where(tables.webhooks.c.consultation == consultation)).scalar_one()
+        if mine >= MAX_OF_CONSULTATION:
+            raise TooManyWebhooksError(
+                f"the consultation has {mine} webhooks.",
+                allowed=f"at most {MAX_OF_CONSULTATION} of one consultation.",
+                next_step="delete one that is not used.",
+            )
+    n = connection.execute(count).scalar_one()
+    if n >= MAX_WEBHOOKS:
+        raise TooManyWebhooksError(
+            f"there are {n} webhooks.", allowed=f"at most {MAX_WEBHOOKS}.", next_step="delete one that is not used."
+        )
 
 
 def list_webhooks(database: Database, *, consultation: str | None = None) -> tuple[Webhook, ...]:

@@ -40,7 +40,7 @@ class Target:
     addresses: tuple[str, ...]
 
 
-async def find_target(text: str, *, private: bool) -> Target:
+async def find_target(text: str, *, private: bool, local: bool = True) -> Target:
     """Return where a URL leads now.
 
     Parameters
@@ -49,6 +49,8 @@ async def find_target(text: str, *, private: bool) -> Target:
         The URL: https, or http to this machine.
     private
         Addresses of private networks may be called.
+    local
+        This machine may be called.
 
     Raises
     ------
@@ -58,7 +60,7 @@ async def find_target(text: str, *, private: bool) -> Target:
     url = checked_url(text)
     addresses = await _look_up(url)
     for one in addresses:
-        _check(one, url.scheme, private=private)
+        _check(one, url.scheme, private=private, local=local)
     return Target(url, tuple(map(str, addresses)))
 
 
@@ -66,17 +68,24 @@ def checked_url(text: str) -> httpx.URL:
     """Return the URL, in the form in which it is called; raises WebhookAddressError."""
     try:
         url = httpx.URL(text)
-    except (httpx.InvalidURL, ValueError):
-        raise _refused("what was sent is no URL.") from None
-    if url.scheme not in _SCHEMES or not url.host:
-        raise _refused("it is no https URL with a host.")
-    if url.userinfo or url.fragment:
-        raise _refused("the URL has a user, a password or a fragment.")
-    if url.port is not None and not 0 < url.port <= MAX_PORT:
-        raise _refused("the URL has a port that there is not.")
-    if len(str(url)) > MAX_URL_CHARS:
-        raise _refused(f"the URL has {len(str(url))} characters.")
+        found = _fault(url)
+    except (httpx.InvalidURL, ValueError):  # some hosts are found to be none only when they are asked for
+        found = "what was sent is no URL."
+    if found is not None:
+        raise _refused(found)
     return url
+
+
+def _fault(url: httpx.URL) -> str | None:
+    if url.scheme not in _SCHEMES or not url.host:
+        return "it is no https URL with a host."
+    if url.userinfo or url.fragment:
+        return "the URL has a user, a password or a fragment."
+    if url.port is not None and not 0 < url.port <= MAX_PORT:
+        return "the URL has a port that there is not."
+    if len(str(url)) > MAX_URL_CHARS:
+        return f"the URL has {len(str(url))} characters."
+    return None
 
 
 async def _look_up(url: httpx.URL) -> tuple[_Ip, ...]:
@@ -86,21 +95,25 @@ async def _look_up(url: httpx.URL) -> tuple[_Ip, ...]:
             asyncio.get_running_loop().getaddrinfo(url.raw_host.decode("ascii"), port, type=socket.SOCK_STREAM),
             LOOKUP_S,
         )
-    except (OSError, UnicodeError, OverflowError, TimeoutError):
+        return tuple(dict.fromkeys(ipaddress.ip_address(address[0]) for *_, address in found))
+    except (OSError, ValueError, OverflowError, TimeoutError):
         raise _refused("its host has no address.") from None
-    return tuple(dict.fromkeys(ipaddress.ip_address(address[0]) for *_, address in found))
 
 
-def _check(ip: _Ip, scheme: str, *, private: bool) -> None:
+def _check(ip: _Ip, scheme: str, *, private: bool, local: bool) -> None:
     one = _meant(ip)
     if one.is_loopback:
+        if not local:
+            raise _refused("its host is this machine, which takes a key of all consultations.")
         return
     if one.is_multicast or one.is_unspecified or one.is_link_local or one.is_reserved or any(one in n for n in _NEVER):
         raise _refused("its host leads to an address that is never called (link-local, metadata, multicast, reserved).")
     if scheme != "https":
         raise _refused("it is http, and its host is another machine.")
     if not private and not _is_public(one):
-        raise _refused("its host is in a private network, and THEMES_WEBHOOK_PRIVATE is not set.")
+        raise _refused(
+            "its host is in a private network, which takes THEMES_WEBHOOK_PRIVATE and a key of all consultations."
+        )
 
 
 def _is_public(ip: _Ip) -> bool:
@@ -119,6 +132,7 @@ def _meant(ip: _Ip) -> _Ip:
 def _refused(found: str) -> WebhookAddressError:
     return WebhookAddressError(
         found,
-        allowed="https to a public address, or to a private one where THEMES_WEBHOOK_PRIVATE says so; http or https to this machine.",
+        allowed="https to a public address, or to a private one where THEMES_WEBHOOK_PRIVATE says so; http or https to this machine. "
+        "With a key of one consultation: https to a public address alone.",
         next_step="register another address, or ask whoever runs the service.",
     )

@@ -3,16 +3,19 @@
 import asyncio
 import logging
 import threading
+from collections.abc import Collection
 from typing import Final
 
 from nlp_service.store.database import Database, StoreGoneError
-from nlp_service.store.deliveries import Delivery, DeliveryState, claim_due, note_outcome
+from nlp_service.store.deliveries import Delivery, DeliveryState, Shares, claim_due, note_outcome
 from nlp_service.webhooks.sender import TIMEOUT_S, Outcome, Sender
 
 WAITS: Final = (1, 6, 30, 180, 720, 2_880)
 """Between attempts, in units of THEMES_WEBHOOK_RETRY_S: 10 s, 1 min, 5 min, 30 min, 2 h and 8 h as it is set by default."""
-AT_ONCE: Final = 8
+AT_ONCE: Final = 16
 """Deliveries that a worker has under way."""
+SHARES: Final = Shares(of_webhook=2, of_consultation=4)
+"""Of these, the most that one webhook, and the webhooks of one consultation, have: receivers that are slow hold up their own."""
 POLL_S: Final = 1.0
 CLAIM_S: Final = 60.0
 """A delivery whose worker has died is sent by another after so long; longer than an attempt can take."""
@@ -52,12 +55,37 @@ class Courier:
             self._thread.join(2 * TIMEOUT_S)
 
     async def deliver(self) -> int:
-        """Attempt what is due now, at most AT_ONCE; return how many deliveries that were."""
-        claimed = claim_due(self._database, limit=AT_ONCE, seconds=CLAIM_S)
-        outcomes = await asyncio.gather(*(self._attempt(delivery) for delivery in claimed))
-        for delivery, outcome in zip(claimed, outcomes, strict=True):
-            self._note(delivery, outcome)
-        return len(claimed)
+        """Attempt what is due, AT_ONCE at a time, until nothing is; return how many attempts that were.
+
+        A slot that is free is filled at once, whatever the others still wait for.
+        """
+        n_attempts = 0
+        under_way: dict[asyncio.Task[None], Delivery] = {}
+        try:
+            while True:
+                for delivery in await self._claimed(under_way.values()):
+                    under_way[asyncio.create_task(self._settle(delivery))] = delivery
+                    n_attempts += 1
+                if not under_way:
+                    return n_attempts
+                ended, _ = await asyncio.wait(under_way, timeout=POLL_S, return_when=asyncio.FIRST_COMPLETED)
+                for task in ended:
+                    del under_way[task]
+                    task.result()
+        finally:
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    async def _claimed(self, under_way: Collection[Delivery]) -> tuple[Delivery, ...]:
+        n_free = AT_ONCE - len(under_way)
+        if self._stopping.is_set() or not n_free:
+            return ()
+        return await asyncio.to_thread(
+            claim_due, self._database, limit=n_free, seconds=CLAIM_S, shares=SHARES, under_way=tuple(under_way)
+        )  # aside: while the database keeps it waiting, attempts go on
+
+    async def _settle(self, delivery: Delivery) -> None:
+        outcome = await self._attempt(delivery)
+        await asyncio.to_thread(self._note, delivery, outcome)
 
     async def _attempt(self, delivery: Delivery) -> Outcome:
         try:

@@ -59,9 +59,11 @@ class Sender:
 
     async def send(self, delivery: Delivery) -> Outcome:
         """Return what came of one attempt; raises nothing that a receiver or its network can cause."""
+        inside = not delivery.is_bound
         try:
             async with asyncio.timeout(self._timeout_s):
-                return Outcome(await self._post(delivery, await find_target(delivery.url, private=self._private)))
+                target = await find_target(delivery.url, private=self._private and inside, local=inside)
+                return Outcome(await self._post(delivery, target))
         except WebhookAddressError as error:
             return Outcome(None, error.code)
         except (TimeoutError, httpx.TimeoutException):

@@ -2,12 +2,15 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from models.artefact import MANIFEST, ArtefactError, audit, read_artefact, write_artefact
+from models.trained_on import make_marks
 from models.weights import Base
 from tests.conftest import make_artefact
 
@@ -80,3 +83,20 @@ def test_a_manifest_cannot_name_files_elsewhere(folder: Path) -> None:
     (folder / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(ArtefactError, match="manifest"):
         audit(folder)
+
+
+@pytest.mark.parametrize("card", [[], None, "words", 7])
+def test_a_card_that_is_no_object_is_refused(base: Base, tmp_path: Path, card: Any) -> None:
+    write_artefact(tmp_path / "odd", replace(make_artefact(base), card=card))
+    with pytest.raises(ArtefactError, match=r"card\.json is no object"):
+        read_artefact(tmp_path / "odd")
+
+
+@pytest.mark.parametrize("card", [{}, {"data_sha256": None}, {"data_sha256": "a" * 63}, {"data_sha256": "g" * 64}])
+def test_marks_without_the_key_to_ask_for_them_are_refused(base: Base, tmp_path: Path, card: dict[str, Any]) -> None:
+    marks = make_marks([("p1", "Lamp is out")], key="ab" * 32)
+    write_artefact(tmp_path / "odd", replace(make_artefact(base), card=card, trained_on=marks))
+    with pytest.raises(ArtefactError, match="data_sha256"):
+        read_artefact(tmp_path / "odd")
+    write_artefact(tmp_path / "whole", replace(make_artefact(base), card={"data_sha256": "ab" * 32}, trained_on=marks))
+    assert read_artefact(tmp_path / "whole").trained_on is not None

@@ -233,12 +233,10 @@ def test_callers_of_all_models_together_are_bounded(desk: Desk) -> None:
         asked = [pool.submit(models.classify, TEXTS, model=first) for _ in range(2)]
         wait_for(lambda: models._room._n_inside == 2)
         with pytest.raises(BusyError):
-            models.check_busy()
-        with pytest.raises(BusyError):
             models.classify(TEXTS)
         go_on.set()
         assert len([f.result(30) for f in asked]) == 2
-    models.check_busy()
+    assert len(models.classify(TEXTS).codings) == 2
 
 
 def test_the_model_not_asked_for_longest_makes_room(desk: Desk) -> None:
@@ -314,6 +312,44 @@ def test_a_new_model_that_cannot_be_loaded_leaves_the_old_one_in_service(desk: D
     assert models.in_service.model_id == first
     with pytest.raises(ModelBrokenError):
         models.get(model=second)
+
+
+@pytest.mark.parametrize("fault", [OSError(12, "no memory"), MemoryError()])
+def test_a_new_model_that_a_fault_keeps_out_is_told_of_and_tried_again_after_a_while(
+    desk: Desk, fault: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nlp_service.loaded_models.RETRY_S", 0.2)
+    first = desk.publish("a")
+    models, faults = desk.models(), [fault, fault]
+
+    def fail_twice(_: Path) -> None:
+        if faults:
+            raise faults.pop()
+
+    desk.before_load = fail_twice
+    second = desk.publish("b")
+    assert models.get().model_id == first
+    wait_for(lambda: models.get().model_id == second)
+    stayed = f"the model {second} cannot be loaded: {type(fault).__name__}. {first} stays in service."
+    assert desk.told == [stayed, stayed, f"{second}, flat@1: in service from now on"]
+    assert desk.loads == [first, second, second, second]
+
+
+@pytest.mark.parametrize("mends", ["a caller names it", "the registry changes"])
+def test_a_new_model_that_a_fault_kept_out_comes_into_service_without_waiting_when(desk: Desk, mends: str) -> None:
+    first = desk.publish("a")
+    models, faults = desk.models(), [OSError(12, "no memory")]
+    desk.before_load = lambda _: (_ for _ in ()).throw(faults.pop()) if faults else None
+    second = desk.publish("b")
+    assert models.get().model_id == first
+    wait_for(lambda: desk.told)
+    assert models.get().model_id == first
+    if mends == "a caller names it":
+        assert models.get(model=second).model_id == second
+    else:
+        pin(desk.registry, "town", first, at=NOW)
+    wait_for(lambda: models.in_service.model_id == second)
+    assert len(desk.loads) == 3
 
 
 def test_where_the_model_in_service_was_taken_back_and_there_is_none_before_callers_are_told(desk: Desk) -> None:

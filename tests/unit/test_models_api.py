@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 from models.artefact import Artefact, read_artefact, write_artefact
 from models.model import load_model
 from models.registry import folder_of, read_registry
+from models.trained_on import make_marks
 from models.weights import Base
 from nlp_service import publish_upload
 from nlp_service.api.permission import MAX_REASON_CHARS
@@ -265,6 +266,37 @@ def test_pins_are_put_seen_and_taken_out_within_what_a_key_opens(parts: Parts, m
     assert [(e["did"], e["details"].get("consultation")) for e in audit(parts)[:3]] == [
         ("model.unpin", "town/east 1"), ("model.pin", "county"), ("model.pin", "town/east 1"),
     ]  # fmt: skip
+
+
+def test_only_an_admin_pins_a_model_that_the_gate_refused_and_it_is_written_down(parts: Parts, made: Path) -> None:
+    client, service, key = parts
+    bad, url = model_id(made / "bad"), "/v1/consultations/default/pin"
+    assert send(parts, made / "bad").status_code == 409
+    refused = client.put(url, headers=key, json={"model": bad})
+    assert (refused.status_code, refused.json()["code"]) == (409, "gate_refused")
+    assert refused.json()["gate"]["passed"] is False
+    assert read_registry(service.settings.registry).pins == {}
+    assert client.post("/v1/classify", headers=key, json={"texts": TEXTS[:1]}).json()["model"] != bad
+    assert client.put(url, headers=key_of(service, Scope.ADMIN), json={"model": bad}).status_code == 200
+    assert audit(parts)[0]["details"] == {"consultation": "default", "gate": "refused"}
+    assert send(parts, made / "bad", key=key_of(service, Scope.ADMIN), override="to try it").status_code == 201
+    assert client.put(url, headers=key, json={"model": bad}).status_code == 200
+
+
+def test_a_model_with_a_card_that_is_none_is_refused_before_the_gate(parts: Parts, made: Path, tmp_path: Path) -> None:
+    client, service, key = parts
+    first = read_artefact(made / "first")
+    marks = make_marks([("p1", "Lamp is out")], key="ab" * 32)
+    kinds: list[dict[str, Any]] = [
+        {"card": []}, {"card": None}, {"card": "words"}, {"card": {}, "trained_on": marks},
+        {"card": {"data_sha256": "zz"}, "trained_on": marks}, {"card": {"data_sha256": 7}, "trained_on": marks},
+    ]  # fmt: skip
+    for i, kind in enumerate(kinds):
+        write_artefact(tmp_path / "odd", replace(first, version=f"odd{i}", **kind))
+        answer = send(parts, tmp_path / "odd")
+        assert (answer.status_code, answer.json()["code"]) == (422, "model_invalid")
+    assert len(read_registry(service.settings.registry).entries) == 1
+    assert client.get("/v1/models", headers=key).status_code == 200
 
 
 def test_what_was_published_over_http_is_taken_back_over_http(parts: Parts, made: Path) -> None:

@@ -1,17 +1,20 @@
 """Webhooks lead nowhere that only this machine's network should reach."""
 
 import asyncio
+import contextlib
 import socket
 from ipaddress import ip_address
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nlp_service.webhooks.address import MAX_URL_CHARS, Target, WebhookAddressError, find_target
+from nlp_service.webhooks.address import MAX_URL_CHARS, Target, WebhookAddressError, checked_url, find_target
 
 
-def target(url: str, *, private: bool = False) -> Target:
-    return asyncio.run(find_target(url, private=private))
+def target(url: str, *, private: bool = False, local: bool = True) -> Target:
+    return asyncio.run(find_target(url, private=private, local=local))
 
 
 def lead_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
@@ -30,6 +33,7 @@ def lead_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
     [
         "", "tool.example.org/x", "//tool.example.org/", "ftp://tool.example.org/", "file:///etc/passwd", "javascript:alert(1)", "https:///x", "https://",
         "https://user:hush@127.0.0.1/", "https://127.0.0.1/#part", "https://127.0.0.1:99999/", "https://127.0.0.1:0/", "https://127.0.0.1\x00/", "https://no such host/", "https://no-such.invalid/",
+        "http://xn--/", "https://xn--a.example/", "https://\ud800.example/", "https://[::1%25lo]:x/", "https://[v1.x]/",
         "https://" + "a" * 64 + ".example/", "https://a..b/", "https://127.0.0.1/" + "x" * MAX_URL_CHARS, "gopher://127.0.0.1/",
     ],
 )  # fmt: skip
@@ -106,3 +110,50 @@ def test_one_bad_address_among_good_ones_is_refused(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("host", ["2130706433", "127.1", "0x7f.0.0.1", "[::ffff:7f00:1]"])
 def test_other_ways_to_write_an_address_are_the_same_address(host: str) -> None:
     assert target(f"http://{host}:9000/").addresses[0].endswith(("127.0.0.1", "7f00:1"))
+
+
+_HOST = st.lists(
+    st.sampled_from(["xn--", "a", "-", ".", "[", "]", "::1", "%25", "%00", "127.1", "é", "ß", "\u212a", "\ud800", "１", "@", ":", "x" * 64]),
+    max_size=6,
+).map("".join)  # fmt: skip
+_URLS = st.one_of(
+    st.text(max_size=60),
+    st.builds("{}{}{}{}".format, st.sampled_from(["https://", "http://", "HTTPS:", "//"]), _HOST, st.sampled_from(["", ":0", ":65536", ":٣"]), st.text(max_size=20)),
+    st.builds("https://{}/".format, st.text(max_size=40)),
+)  # fmt: skip
+
+
+@given(text=_URLS)
+def test_whatever_is_sent_as_a_url_is_one_that_can_be_called_or_is_refused_as_none(text: str) -> None:
+    try:
+        url = checked_url(text)
+    except WebhookAddressError:
+        return
+    assert url.scheme in ("http", "https")
+    assert url.host
+    assert checked_url(str(url)).host.lower() == url.host.lower()  # as it is read again before each call
+
+
+@given(text=_URLS)
+def test_whatever_is_sent_as_a_url_has_an_address_or_is_refused(text: str) -> None:
+    real = socket.getaddrinfo
+
+    def of_numbers(host: Any, port: Any, *_: Any, **__: Any) -> list[Any]:
+        return real(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)  # names are asked of no server
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", of_numbers)
+        with contextlib.suppress(WebhookAddressError):
+            assert target(text, private=True).addresses
+
+
+@pytest.mark.parametrize("address", [*LOOPBACK, *PRIVATE, *PUBLIC])
+def test_a_key_of_one_consultation_reaches_public_addresses_alone(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lead_to(monkeypatch, address)
+    if address in PUBLIC:
+        assert target("https://tool.example.org/x", local=False).addresses == (address,)
+    else:
+        with pytest.raises(WebhookAddressError, match="a key of all consultations"):
+            target("https://tool.example.org/x", local=False)

@@ -4,8 +4,11 @@ import asyncio
 import json
 import socket
 import ssl
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,9 +25,10 @@ from nlp_service.store import tables
 from nlp_service.store.audit import read_entries
 from nlp_service.store.batches import add_codings, delete_batch, set_state
 from nlp_service.store.database import Database, is_up_to_date, open_store
-from nlp_service.store.deliveries import DeliveryRecord, DeliveryState, claim_due, list_deliveries, note_outcome
+from nlp_service.store.deliveries import DeliveryRecord, DeliveryState, Shares, claim_due, list_deliveries, note_outcome
 from nlp_service.store.values import BatchRecord, RunState, WebhookId
 from nlp_service.store.webhooks import (
+    MAX_OF_CONSULTATION,
     MAX_WEBHOOKS,
     TooManyWebhooksError,
     Webhook,
@@ -34,7 +38,7 @@ from nlp_service.store.webhooks import (
     list_webhooks,
     make_webhook,
 )
-from nlp_service.webhooks.courier import WAITS, Courier, wait_s
+from nlp_service.webhooks.courier import SHARES, WAITS, Courier, wait_s
 from nlp_service.webhooks.sender import Sender
 from nlp_service.webhooks.signature import signed_headers
 from tests.postgresql import Server
@@ -81,6 +85,19 @@ def deliver(database: Database, **how: float) -> int:
 
 def deliveries(database: Database, webhook: Webhook) -> tuple[DeliveryRecord, ...]:
     return list_deliveries(database, webhook.id, limit=100)
+
+
+def n_tried(database: Database) -> int:
+    with database.read() as connection:
+        tried = tables.deliveries.c.n_attempts > 0
+        return connection.execute(select(func.count()).select_from(tables.deliveries).where(tried)).scalar_one()
+
+
+def wait_for(true: Callable[[], object]) -> None:
+    until = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 def make_due(database: Database) -> None:
@@ -271,6 +288,92 @@ def test_receivers_that_are_away_slow_or_of_a_refused_address_are_said_so_and_ho
     assert [d.state for d in deliveries(database, fine)] == [DeliveryState.DELIVERED]
 
 
+@contextmanager
+def mute() -> Iterator[str]:
+    """Yield the address of a receiver that is connected to and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+
+
+def test_the_mute_receivers_of_one_consultation_hold_up_nobody_elses(database: Database) -> None:
+    with mute() as silent, receiving(200) as good:
+        for _ in range(MAX_OF_CONSULTATION):
+            hook(database, silent, "town")
+        hook(database, good.url, "county")
+        for _ in range(4):
+            ended(database, "town")
+        ended(database, "county")
+        running = courier(database, timeout_s=3)
+        running.start()
+        begun = time.monotonic()
+        good.wait_for(1)
+        assert time.monotonic() - begun < 2.5
+        wait_for(lambda: n_tried(database) > SHARES.of_consultation)  # its own are tried one after another all the same
+        running.stop()
+
+
+def test_a_mute_receiver_does_not_hold_up_others_of_its_consultation(database: Database) -> None:
+    with mute() as silent, receiving(200) as good:
+        hook(database, silent, "town")
+        hook(database, good.url, "town")
+        for _ in range(6):
+            ended(database, "town")
+        running = courier(database, timeout_s=3)
+        running.start()
+        begun = time.monotonic()
+        good.wait_for(6)
+        assert time.monotonic() - begun < 2.5
+        running.stop()
+
+
+def test_what_comes_due_while_an_attempt_is_under_way_is_sent_without_waiting_for_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nlp_service.webhooks.courier.POLL_S", 0.05)
+    with mute() as silent, receiving(200) as good:
+        hook(database, silent, "town")
+        hook(database, good.url, "county")
+        ended(database, "town")
+        running = courier(database, timeout_s=5)
+        running.start()
+        wait_for(lambda: n_tried(database) == 1)
+        ended(database, "county")
+        begun = time.monotonic()
+        good.wait_for(1)
+        assert time.monotonic() - begun < 3
+        running.stop()
+
+
+def test_no_webhook_and_no_consultation_is_given_more_than_its_share(database: Database) -> None:
+    shares = Shares(of_webhook=2, of_consultation=3)
+    town, other = hook(database, consultation="town"), hook(database, consultation="town")
+    every = hook(database)
+    for _ in range(4):
+        ended(database, "town")
+    first = claim_due(database, limit=4, seconds=60, shares=shares)
+    assert Counter(d.consultation for d in first) == {"town": 2, None: 2}
+    second = claim_due(database, limit=9, seconds=60, shares=shares, under_way=first)
+    assert [d.consultation for d in second] == ["town"]
+    assert max(Counter(d.webhook for d in (*first, *second)).values()) == 2
+    assert claim_due(database, limit=9, seconds=60, shares=shares, under_way=(*first, *second)) == ()
+    for delivery in (*first, *second):
+        assert note_outcome(database, delivery, DeliveryState.DELIVERED, status=200, error=None)
+    third = claim_due(database, limit=9, seconds=60, shares=shares)
+    assert Counter(d.consultation for d in third) == {"town": 3, None: 2}
+    assert {d.webhook for d in (*first, *second, *third)} == {town.id, other.id, every.id}
+
+
+def test_those_with_the_fewest_under_way_go_first(database: Database) -> None:
+    hook(database, consultation="town")
+    for _ in range(3):
+        ended(database, "town")
+    busy = claim_due(database, limit=1, seconds=60)
+    hook(database, consultation="county")
+    ended(database, "county")
+    (next_,) = claim_due(database, limit=1, seconds=60, under_way=busy)
+    assert (busy[0].consultation, next_.consultation) == ("town", "county")
+
+
 def test_a_host_that_leads_elsewhere_than_when_it_was_registered_is_not_called(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -361,8 +464,15 @@ def test_runs_end_while_webhooks_are_made_and_deleted(database: Database) -> Non
         assert connection.execute(select(func.count()).select_from(tables.deliveries)).scalar_one() == 0
 
 
-def test_there_are_only_so_many_webhooks(tmp_path: Path) -> None:
+def test_there_are_only_so_many_webhooks_of_one_consultation_and_of_all(tmp_path: Path) -> None:
     database = open_store(f"sqlite:///{tmp_path / 'themes.db'}")
+    of_one = [hook(database, consultation="town") for _ in range(MAX_OF_CONSULTATION)]
+    with pytest.raises(TooManyWebhooksError, match="consultation"):
+        hook(database, consultation="town")
+    delete_webhook(database, of_one.pop().id, actor="k1")
+    of_one.append(hook(database, consultation="town"))
+    for one in of_one:
+        delete_webhook(database, one.id, actor="k1")
     made = [hook(database) for _ in range(MAX_WEBHOOKS)]
     with pytest.raises(TooManyWebhooksError):
         hook(database)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from starlette.testclient import TestClient
 from nlp_service.api.service import Service
 from nlp_service.store import tables
 from nlp_service.store.keys import Scope
-from nlp_service.store.webhooks import MAX_WEBHOOKS
+from nlp_service.store.webhooks import MAX_OF_CONSULTATION, MAX_WEBHOOKS
 from nlp_service.webhooks.courier import Courier
 from nlp_service.webhooks.sender import Sender
 from tests.receiver import receiving
@@ -22,6 +23,7 @@ from tests.service_parts import code_run, key_of, serving
 Parts = tuple[TestClient, Service, dict[str, str]]
 CSV = "id,text\na,Lamp is out by the Harpist's umbrella\nb,Music\n"
 URL = "http://127.0.0.1:9000/themes"
+PUBLIC = "https://93.184.215.14/in"
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
@@ -85,9 +87,9 @@ def test_a_key_of_one_consultation_makes_sees_and_deletes_its_own_alone(parts: P
     town = key_of(service, Scope.ADMIN, consultation="town")
     other = client.post("/v1/webhooks", headers=key, json={"url": URL, "consultation": "county"}).json()
     every = client.post("/v1/webhooks", headers=key, json={"url": URL}).json()
-    mine = client.post("/v1/webhooks", headers=town, json={"url": URL}).json()
+    mine = client.post("/v1/webhooks", headers=town, json={"url": PUBLIC}).json()
     assert mine["consultation"] == "town"
-    wide = client.post("/v1/webhooks", headers=town, json={"url": URL, "consultation": "county"})
+    wide = client.post("/v1/webhooks", headers=town, json={"url": PUBLIC, "consultation": "county"})
     assert (wide.status_code, wide.json()["code"]) == (403, "forbidden")
     assert [w["id"] for w in client.get("/v1/webhooks", headers=town).json()["webhooks"]] == [mine["id"]]
     for hook in (other, every):
@@ -124,6 +126,55 @@ def test_what_is_no_webhook_is_refused(parts: Parts) -> None:
         assert client.post("/v1/webhooks", headers=key, json={"url": URL}).status_code == 201
     full = client.post("/v1/webhooks", headers=key, json={"url": URL})
     assert (full.status_code, full.json()["code"]) == (409, "too_many_webhooks")
+
+
+def test_a_key_of_one_consultation_finds_out_nothing_of_this_machine_and_its_network(
+    small_model: Path, tmp_path: Path
+) -> None:
+    with serving(small_model, tmp_path, webhook_private=True) as (client, service):
+        town, key = key_of(service, Scope.ADMIN, consultation="town"), key_of(service, Scope.ADMIN)
+        for url in (URL, "https://127.0.0.1/", "https://[::1]:5432/", "https://10.0.0.1/"):
+            refused = client.post("/v1/webhooks", headers=town, json={"url": url})
+            assert (refused.status_code, refused.json()["code"]) == (422, "webhook_address_refused")
+        assert client.post("/v1/webhooks", headers=town, json={"url": PUBLIC}).status_code == 201
+        for url in (URL, "https://10.0.0.1/"):
+            made = client.post("/v1/webhooks", headers=key, json={"url": url, "consultation": "town"})
+            assert made.status_code == 201
+
+
+def test_a_host_of_a_key_of_one_consultation_that_leads_to_this_machine_later_is_not_called(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, service, key = parts
+    town = key_of(service, Scope.ADMIN, consultation="default")
+    with receiving(200) as receiver:
+        port = receiver.url.rpartition(":")[2]
+        made = client.post("/v1/webhooks", headers=town, json={"url": PUBLIC.replace("/in", f":{port}/in")}).json()
+        mine = client.post("/v1/webhooks", headers=key, json={"url": receiver.url, "consultation": "default"}).json()
+        batch = send(client, key)
+        code_run(service, batch["run"]["id"])
+        here = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", int(port)))]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: here)
+        assert deliver(service) == 2
+        monkeypatch.undo()
+    found = [
+        client.get(f"/v1/webhooks/{w['id']}/deliveries", headers=key).json()["deliveries"][0] for w in (made, mine)
+    ]
+    assert [(d["last_status"], d["last_error"]) for d in found] == [(None, "webhook_address_refused"), (200, None)]
+    assert len(receiver.came) == 1
+
+
+def test_a_key_of_one_consultation_does_not_take_the_webhooks_of_all(parts: Parts) -> None:
+    client, service, key = parts
+    town = key_of(service, Scope.ADMIN, consultation="town")
+    for _ in range(MAX_OF_CONSULTATION):
+        assert client.post("/v1/webhooks", headers=town, json={"url": PUBLIC}).status_code == 201
+    full = client.post("/v1/webhooks", headers=town, json={"url": PUBLIC})
+    assert (full.status_code, full.json()["code"]) == (409, "too_many_webhooks")
+    assert str(MAX_OF_CONSULTATION) in full.json()["allowed"]
+    assert client.post("/v1/webhooks", headers=key, json={"url": URL, "consultation": "town"}).status_code == 409
+    for where in ({}, {"consultation": "county"}):
+        assert client.post("/v1/webhooks", headers=key, json={"url": URL, **where}).status_code == 201
 
 
 def test_a_deleted_batch_is_told_of_no_more(parts: Parts) -> None:

@@ -41,8 +41,9 @@ class LoadedModels:
 
     The model in service is the one that `find_model` names for the default. When the registry changes it is chosen anew;
     a new one is loaded aside while the old one answers, and takes its place at once; if it cannot be loaded, the old one
-    stays, and the new one is tried again after a while, when the registry changes, or when a caller names it. Other models are loaded by the
-    first caller who asks for one; those who come meanwhile wait for the same load. One model is loaded at a time.
+    stays, and the new one is tried again after a while, when the registry changes, or when a caller names it. Other
+    models are loaded by the first caller who asks for one; those who come meanwhile wait for the same load. One model is
+    loaded at a time.
 
     Parameters
     ----------

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Collection
-from typing import Final
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
 
 from nlp_service.store.database import Database, StoreGoneError
 from nlp_service.store.deliveries import Delivery, DeliveryState, Shares, claim_due, note_outcome
@@ -16,10 +17,14 @@ AT_ONCE: Final = 16
 """Deliveries that a worker has under way."""
 SHARES: Final = Shares(of_webhook=2, of_consultation=4)
 """Of these, the most that one webhook, and the webhooks of one consultation, have: receivers that are slow hold up their own."""
+LOOKUPS: Final = 64
+"""Hosts looked up at the same time. A lookup that its attempt has given up on takes up a thread for some half a minute: with
+names that never resolve, one consultation takes up 24."""
 POLL_S: Final = 1.0
 CLAIM_S: Final = 60.0
 """A delivery whose worker has died is sent by another after so long; longer than an attempt can take."""
 BUG: Final = "bug"
+_Done = TypeVar("_Done")
 _log = logging.getLogger(__name__)
 
 
@@ -42,6 +47,9 @@ class Courier:
     def __init__(self, database: Database, sender: Sender, *, retry_s: float) -> None:
         self._database, self._sender, self._retry_s = database, sender, retry_s
         self._stopping = threading.Event()
+        self._aside = ThreadPoolExecutor(
+            AT_ONCE, "courier-store"
+        )  # not the loop's own: that is for lookups, which may hang
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
 
     def start(self) -> None:
@@ -79,13 +87,17 @@ class Courier:
         n_free = AT_ONCE - len(under_way)
         if self._stopping.is_set() or not n_free:
             return ()
-        return await asyncio.to_thread(
-            claim_due, self._database, limit=n_free, seconds=CLAIM_S, shares=SHARES, under_way=tuple(under_way)
-        )  # aside: while the database keeps it waiting, attempts go on
+        return await self._beside(
+            lambda: claim_due(self._database, limit=n_free, seconds=CLAIM_S, shares=SHARES, under_way=tuple(under_way))
+        )
 
     async def _settle(self, delivery: Delivery) -> None:
         outcome = await self._attempt(delivery)
-        await asyncio.to_thread(self._note, delivery, outcome)
+        await self._beside(lambda: self._note(delivery, outcome))
+
+    async def _beside(self, do: Callable[[], _Done]) -> _Done:
+        """Return what comes of work with the store; while that keeps it waiting, attempts go on."""
+        return await asyncio.get_running_loop().run_in_executor(self._aside, do)
 
     async def _attempt(self, delivery: Delivery) -> Outcome:
         try:
@@ -101,7 +113,8 @@ class Courier:
         note_outcome(self._database, delivery, state, status=outcome.status, error=outcome.error, wait_s=wait or 0.0)
 
     def _run(self) -> None:
-        with asyncio.Runner() as runner:
+        with asyncio.Runner() as runner, self._aside:
+            runner.get_loop().set_default_executor(ThreadPoolExecutor(LOOKUPS, "courier-lookup"))
             while not self._stopping.is_set():
                 try:
                     n = runner.run(self.deliver())

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nlp_service.webhooks.address import MAX_URL_CHARS, Target, WebhookAddressError, checked_url, find_target
@@ -123,6 +123,7 @@ _URLS = st.one_of(
 )  # fmt: skip
 
 
+@example(text="http://xn--/")
 @given(text=_URLS)
 def test_whatever_is_sent_as_a_url_is_one_that_can_be_called_or_is_refused_as_none(text: str) -> None:
     try:
@@ -134,6 +135,7 @@ def test_whatever_is_sent_as_a_url_is_one_that_can_be_called_or_is_refused_as_no
     assert checked_url(str(url)).host.lower() == url.host.lower()  # as it is read again before each call
 
 
+@example(text="http://xn--/")
 @given(text=_URLS)
 def test_whatever_is_sent_as_a_url_has_an_address_or_is_refused(text: str) -> None:
     real = socket.getaddrinfo

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import ssl
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -323,6 +324,35 @@ def test_a_mute_receiver_does_not_hold_up_others_of_its_consultation(database: D
         begun = time.monotonic()
         good.wait_for(6)
         assert time.monotonic() - begun < 2.5
+        running.stop()
+
+
+def test_names_that_never_resolve_hold_up_nobody_elses(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nlp_service.webhooks.address.LOOKUP_S", 0.1)
+    real, go_on, asked = socket.getaddrinfo, threading.Event(), []
+
+    def getaddrinfo(host: Any, *given: Any, **more: Any) -> Any:
+        if "never" not in str(host):
+            return real(host, *given, **more)
+        asked.append(host)
+        go_on.wait(30)
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with receiving(200) as good:
+        for i in range(MAX_OF_CONSULTATION):
+            hook(database, f"https://never{i}.example/", "town")
+        hook(database, good.url, "county")
+        for _ in range(2):
+            ended(database, "town")
+        running = courier(database)
+        running.start()
+        wait_for(lambda: len(asked) == 2 * MAX_OF_CONSULTATION)
+        ended(database, "county")
+        begun = time.monotonic()
+        good.wait_for(1)
+        assert time.monotonic() - begun < 3
+        go_on.set()
         running.stop()
 
 

@@ -22,7 +22,7 @@ Parts = tuple[TestClient, Service, dict[str, str]]
 URL = "http://127.0.0.1:9000/themes"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'themes.db'}"

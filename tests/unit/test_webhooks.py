@@ -51,7 +51,7 @@ CERTIFICATE = Path(__file__).parents[1] / "localhost.pem"
 NOWHERE = "http://127.0.0.1:9/"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'themes.db'}"
@@ -296,6 +296,7 @@ def mute() -> Iterator[str]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}/"
 
 
+@pytest.mark.slow
 def test_the_mute_receivers_of_one_consultation_hold_up_nobody_elses(database: Database) -> None:
     with mute() as silent, receiving(200) as good:
         for _ in range(MAX_OF_CONSULTATION):
@@ -313,6 +314,7 @@ def test_the_mute_receivers_of_one_consultation_hold_up_nobody_elses(database: D
         running.stop()
 
 
+@pytest.mark.slow
 def test_a_mute_receiver_does_not_hold_up_others_of_its_consultation(database: Database) -> None:
     with mute() as silent, receiving(200) as good:
         hook(database, silent, "town")
@@ -327,6 +329,7 @@ def test_a_mute_receiver_does_not_hold_up_others_of_its_consultation(database: D
         running.stop()
 
 
+@pytest.mark.slow
 def test_names_that_never_resolve_hold_up_nobody_elses(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nlp_service.webhooks.address.LOOKUP_S", 0.1)
     real, go_on, asked = socket.getaddrinfo, threading.Event(), []
@@ -356,6 +359,7 @@ def test_names_that_never_resolve_hold_up_nobody_elses(database: Database, monke
         running.stop()
 
 
+@pytest.mark.slow
 def test_what_comes_due_while_an_attempt_is_under_way_is_sent_without_waiting_for_it(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,6 +48,7 @@ def test_few_are_taken_up_before_those_that_were_have_asked_and_all_are_answered
     assert all(a.endswith(b"here") for a in answers)
 
 
+@pytest.mark.slow
 def test_those_who_say_half_a_word_keep_nobody_out_and_are_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listen, "HEAD_S", 2.0)
 

@@ -97,6 +97,7 @@ def wait_for(true: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_caller_is_answered_by_the_model_or_codebook_it_names(desk: Desk) -> None:
     first, second, other = desk.publish("a"), desk.publish("b"), desk.publish("z")
     with served(desk.models(), desk) as (client, _):
@@ -153,6 +154,7 @@ def test_no_request_names_a_path(desk: Desk, monkeypatch: pytest.MonkeyPatch) ->
             assert sent.json()["code"] in ("model_not_found", "invalid_request")
 
 
+@pytest.mark.slow
 def test_the_pin_of_a_consultation_counts_as_it_does_for_batches(desk: Desk) -> None:
     first, second, other = desk.publish("a"), desk.publish("b"), desk.publish("z")
     pin(desk.registry, "town", first, at=NOW)

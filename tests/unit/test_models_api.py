@@ -28,6 +28,7 @@ from nlp_service.store.keys import Scope
 from tests.conftest import make_artefact
 from tests.service_parts import key_of, loaded, serving
 
+pytestmark = pytest.mark.slow  # the gate codes its gold set twice each time
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 TEXTS = [f"{t}, time {i}" for i in range(8) for t in ("the music next door", "my bike was taken", "the lamp is out")]
 Parts = tuple[TestClient, Service, dict[str, str]]
@@ -106,7 +107,6 @@ def test_a_model_that_passes_the_gate_is_published_and_codes(parts: Parts, made:
     assert (entry["did"], entry["subject"], entry["details"]) == ("model.publish", good, {"codebook": "flat@1"})
 
 
-@pytest.mark.slow
 def test_a_model_that_does_worse_is_refused_with_the_report_and_stays_listed(parts: Parts, made: Path) -> None:
     client, service, key = parts
     bad = model_id(made / "bad")
@@ -121,7 +121,6 @@ def test_a_model_that_does_worse_is_refused_with_the_report_and_stays_listed(par
     assert audit(parts)[0]["did"] == "model.refuse"
 
 
-@pytest.mark.slow
 def test_only_an_admin_overrides_the_gate_and_the_reason_is_written_down(parts: Parts, made: Path) -> None:
     client, service, key = parts
     refused = send(parts, made / "bad", override="to try it")
@@ -193,7 +192,6 @@ def test_uploads_that_are_no_models_are_refused_and_leave_the_registry_as_it_was
     assert audit(parts) == []
 
 
-@pytest.mark.slow
 def test_one_model_is_published_at_a_time_and_others_come_back(
     parts: Parts, made: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,7 +300,6 @@ def test_a_model_with_a_card_that_is_none_is_refused_before_the_gate(parts: Part
     assert client.get("/v1/models", headers=key).status_code == 200
 
 
-@pytest.mark.slow
 def test_what_was_published_over_http_is_taken_back_over_http(parts: Parts, made: Path) -> None:
     client, _, key = parts
     send(parts, made / "good")

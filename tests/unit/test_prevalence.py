@@ -111,6 +111,7 @@ def test_intervals_of_rare_and_of_usual_shares_hold_them_often_enough(share: flo
     assert held >= 0.94
 
 
+@pytest.mark.slow
 def test_people_who_write_more_are_not_counted_for_less() -> None:
     """A tenth of all comments is labelled, so of those who wrote three only a thousandth is labelled whole."""
     rng = np.random.default_rng(3)

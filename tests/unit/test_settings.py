@@ -96,6 +96,7 @@ def test_a_value_of_the_file_that_is_not_allowed_is_said_by_its_name(
     assert "hush" not in error
 
 
+@pytest.mark.slow
 def test_commands_and_the_processes_that_they_start_read_the_file(tmp_path: Path) -> None:
     (tmp_path / "settings.env").write_text(
         f"THEMES_STORE=sqlite:///{tmp_path / 'there.db'}\nTHEMES_SECRET_FILE={tmp_path / 'secret'}\n"

@@ -34,7 +34,9 @@ class KeyRequest(BaseModel):
     name: Name
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=5)]
     consultation: Name | None = None
-    days: Annotated[int | None, Field(ge=1, le=3650, description="How long it is valid; for ever if left out.")] = None
+    days: Annotated[
+        int | None, Field(ge=1, le=3650, strict=True, description="How long it is valid; for ever if left out.")
+    ] = None
 
 
 class KeyOut(BaseModel):

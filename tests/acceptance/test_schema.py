@@ -19,8 +19,8 @@ pytestmark = pytest.mark.slow
 def service(tmp_path: Path, small_model: Path) -> Iterator[RunningService]:
     options = ["--quiet", "--model", small_model]
     more = {"registry": str(tmp_path / "registry"), "requests_a_minute": "1000000"}
-    with running_service(tmp_path, scope="admin", options=options, **more) as running:
-        yield running
+    with running_service(tmp_path, scope="admin", workers=1, options=options, **more) as running:
+        yield running  # with a worker, as the progress of a batch that nobody codes has no end
 
 
 def explore(service: RunningService, n: int, folder: Path) -> str:

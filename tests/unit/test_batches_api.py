@@ -338,6 +338,8 @@ def test_what_is_not_as_it_must_be_is_said_in_terms_of_its_own_route(local: Part
     assert by_field["name"] == "String should have at least 1 character"
     assert "'admin'" in by_field["scopes.0"]
     assert "Quetzal" not in wrong.text
+    boolean = client.post("/v1/keys", headers=admin, json={"name": "k", "scopes": ["submit"], "days": True})
+    assert (boolean.status_code, boolean.json()["fields"][0]["found"]) == (422, "int_type")
     limit = client.get("/v1/audit?limit=0", headers=admin).json()
     assert limit["fields"] == [{"at": "limit", "found": "greater_than_equal", "allowed": "Input should be greater than or equal to 1"}]  # fmt: skip
 

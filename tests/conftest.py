@@ -13,6 +13,7 @@ from models.calibration import Calibration
 from models.lexical import N_BUCKETS
 from models.vocabulary import Codebook, Theme, ThemeId
 from models.weights import DEFAULT_BASE, Base, read_base
+from nlp_service.store.database import Database, open_store
 from tests.postgresql import Server
 from training.lexical_fit import in_eight_bits
 
@@ -86,3 +87,20 @@ def postgresql() -> Iterator[Server]:
     server = Server()
     yield server
     server.remove()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a new store, in each kind of database in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store' / 'themes.db'}"
+    server: Server = request.getfixturevalue("postgresql")
+    return server.new_database()
+
+
+@pytest.fixture
+def database(store_url: str) -> Iterator[Database]:
+    """A new store, open."""
+    opened = open_store(store_url)
+    yield opened
+    opened.close()

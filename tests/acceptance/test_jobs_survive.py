@@ -32,25 +32,10 @@ pytestmark = pytest.mark.slow
 Started = Callable[[], "subprocess.Popen[str]"]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'themes.db'}"
-    server: Server = request.getfixturevalue("postgresql")
-    return server.new_database()
-
-
 @pytest.fixture
-def database(store: str) -> Iterator[Database]:
-    opened = open_store(store)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def worker(store: str) -> Iterator[Started]:
+def worker(store_url: str) -> Iterator[Started]:
     processes: list[subprocess.Popen[str]] = []
-    env = {**os.environ, "THEMES_STORE": store, "THEMES_BEAT_S": "0.3", "THEMES_SILENT_S": str(SILENT_S)}
+    env = {**os.environ, "THEMES_STORE": store_url, "THEMES_BEAT_S": "0.3", "THEMES_SILENT_S": str(SILENT_S)}
 
     def start() -> "subprocess.Popen[str]":
         process = subprocess.Popen([THEMES, "worker", "--jobs", "1"], env=env, stderr=subprocess.PIPE, text=True)
@@ -149,7 +134,7 @@ def test_a_worker_that_is_halted_and_goes_on_later_changes_nothing(
     assert_as_if_nothing_happened(database, done, small_model, tmp_path)
 
 
-@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("suffix", [".db", ".jobs.db"])
 def test_a_file_that_another_process_writes_to_for_long_is_waited_for(
     database: Database, batch: BatchRecord, worker: Started, small_model: Path, tmp_path: Path, suffix: str

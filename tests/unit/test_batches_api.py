@@ -32,10 +32,9 @@ CSV = "id,text\n" + "".join(f"c{i},Lamp {i} is out 😀 and music too.\n" for i 
 Parts = tuple[TestClient, Service, dict[str, str]]
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def parts(request: pytest.FixtureRequest, small_model: Path, tmp_path: Path) -> Iterator[Parts]:
-    store = "" if request.param == "sqlite" else request.getfixturevalue("postgresql").new_database()
-    with serving(small_model, tmp_path, store=store) as (client, service):
+@pytest.fixture
+def parts(store_url: str, small_model: Path, tmp_path: Path) -> Iterator[Parts]:
+    with serving(small_model, tmp_path, store=store_url) as (client, service):
         yield client, service, key_of(service, Scope.SUBMIT)
 
 

@@ -1,7 +1,7 @@
 """Jobs: poison is found down to the single comment, the dead are cleared up after, and a database that is gone is waited for."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +17,11 @@ from nlp_service.jobs.run_coder import RunCoder, UnfinishedError, patiently
 from nlp_service.settings import Settings
 from nlp_service.store import tables
 from nlp_service.store.batches import find_run, get_batch, set_attempt
-from nlp_service.store.database import Database, StoreGoneError, open_store
+from nlp_service.store.database import Database, StoreGoneError
 from nlp_service.store.values import BatchRecord, RunState
 from nlp_service.store.workers import beat, forget_silent, live_workers, sign_off, take_lease
 from nlp_service.submit_batch import Submission, submit_batch
-from tests.postgresql import Server
 from tests.service_parts import OwnCoders
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'themes.db'}"
-    else:
-        server: Server = request.getfixturevalue("postgresql")
-        url = server.new_database()
-    opened = open_store(url)
-    yield opened
-    opened.close()
 
 
 def submitted(database: Database, model: Path, folder: Path, n: int = 9) -> BatchRecord:

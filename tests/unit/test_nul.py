@@ -22,20 +22,13 @@ Parts = tuple[TestClient, Service, dict[str, str]]
 URL = "http://127.0.0.1:9000/themes"
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'themes.db'}"
-    return str(request.getfixturevalue("postgresql").new_database())
-
-
 @pytest.fixture
-def parts(store: str, small_model: Path, tmp_path: Path) -> Iterator[Parts]:
+def parts(store_url: str, small_model: Path, tmp_path: Path) -> Iterator[Parts]:
     artefact = read_artefact(small_model)
     assert artefact.model_id is not None
     entry = Entry(artefact.model_id, artefact.codebook.id, artefact.codebook.version, "accepted", "now", "good")
     publish(tmp_path / "registry", small_model, entry)
-    with serving(small_model, tmp_path, store=store) as (client, service):
+    with serving(small_model, tmp_path, store=store_url) as (client, service):
         yield client, service, key_of(service, Scope.ADMIN)
 
 
@@ -82,8 +75,8 @@ def test_a_respondent_and_a_text_with_a_nul_are_kept_coded_and_erased(parts: Par
     assert client.delete("/v1/respondents/p%00", headers=key).status_code == 200
 
 
-def test_the_store_takes_no_nul_from_anybody_and_keeps_nothing_of_the_rest(store: str) -> None:
-    database = open_store(store)
+def test_the_store_takes_no_nul_from_anybody_and_keeps_nothing_of_the_rest(store_url: str) -> None:
+    database = open_store(store_url)
     rows = [{"name": name, "created_at": datetime.now(UTC)} for name in ("town", "t\0wn")]
     with pytest.raises(NulError, match="NUL") as refused, database.write() as connection:
         add_entry(connection, "k1", "key.make", "k2")

@@ -2,7 +2,6 @@
 
 import sqlite3
 import stat
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -61,18 +60,6 @@ COMMENTS = tuple(
     Comment(CommentId(f"c{i}"), f"text {i} \x00\x1b1😀", "Q?" if i % 2 else None, RespondentId(f"p{i // 2}"), i + 2)
     for i in range(10)
 )
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'store' / 'themes.db'}"
-    else:
-        server: Server = request.getfixturevalue("postgresql")
-        url = server.new_database()
-    opened = open_store(url)
-    yield opened
-    opened.close()
 
 
 def submit(database: Database, consultation: str = "town", comments: tuple[Comment, ...] = COMMENTS) -> BatchRecord:

@@ -26,10 +26,9 @@ URL = "http://127.0.0.1:9000/themes"
 PUBLIC = "https://93.184.215.14/in"
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def parts(request: pytest.FixtureRequest, small_model: Path, tmp_path: Path) -> Iterator[Parts]:
-    store = "" if request.param == "sqlite" else request.getfixturevalue("postgresql").new_database()
-    with serving(small_model, tmp_path, store=store) as (client, service):
+@pytest.fixture
+def parts(store_url: str, small_model: Path, tmp_path: Path) -> Iterator[Parts]:
+    with serving(small_model, tmp_path, store=store_url) as (client, service):
         yield client, service, key_of(service, Scope.ADMIN)
 
 

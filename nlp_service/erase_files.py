@@ -86,6 +86,10 @@ class Wish:
             return True
         return self.respondent in who(line) and (self.everywhere or any(text == t for _, t in self.written))
 
+    def name_of(self, place: Path, kind: str = "file") -> str:
+        """Return what a place is called to whoever asks: somebody of one consultation is not told the names of others' files."""
+        return place.name if self.everywhere else f"a {kind}"
+
     def may_be_theirs(self, line: Mapping[str, Any]) -> bool:
         """Return whether a line without words may be about the respondent, where ids alone do not tell."""
         return not self.everywhere and not isinstance(line.get("text"), str) and self.respondent in who(line)
@@ -153,7 +157,9 @@ class FileErasure:
         changed = [f for f in self._files if f.gone]
         asides: list[Path] = []
         try:
-            asides.extend(map(_write_beside, changed))  # those before one that fails are in it
+            asides.extend(
+                _write_beside(f, self._wish.name_of(f.path)) for f in changed
+            )  # those before one that fails are in it
             for folder, files in self._rounds.items():
                 n_tasks += self._tell_round(folder, files, left)
             for aside, file in zip(asides, changed, strict=True):
@@ -164,24 +170,20 @@ class FileErasure:
                 aside.unlink(missing_ok=True)
         return FilesErased(sum(len(f.gone) for f in changed), n_tasks, tuple(left))
 
-    def _named(self, path: Path, kind: str) -> str:
-        """Return what a place is called to whoever asks: somebody of one consultation is not told the names of others' files."""
-        return path.name if self._wish.everywhere else f"a {kind}"
-
     def _doubts(self) -> list[str]:
         left = [
-            f"{self._named(f.path, 'file')}: {f.n_odd} lines that are no JSON objects were not looked through"
+            f"{self._wish.name_of(f.path)}: {f.n_odd} lines that are no JSON objects were not looked through"
             for f in self._files
             if f.n_odd
         ]
         left += [
-            f"{self._named(f.path, 'file')}: {f.n_maybe} lines without words have the id, and may be somebody else's"
+            f"{self._wish.name_of(f.path)}: {f.n_maybe} lines without words have the id, and may be somebody else's"
             for f in self._files
             if f.n_maybe
         ]
         missing = [Path(g.file) for g in self._registry.gold.values() if not Path(g.file).is_file()]
         return left + [
-            f"{self._named(p, 'gold set')}: a gold set of the registry that is not where it was" for p in missing
+            f"{self._wish.name_of(p, 'gold set')}: a gold set of the registry that is not where it was" for p in missing
         ]
 
     def _tell_round(self, folder: Path, files: Sequence[_File], left: list[str]) -> int:
@@ -196,7 +198,7 @@ class FileErasure:
             write_erased(folder, erased)
         if not erased.left:
             return 0
-        where = f"{self._named(folder, 'round')}: {len(erased.left)} tasks in Label Studio"
+        where = f"{self._wish.name_of(folder, 'round')}: {len(erased.left)} tasks in Label Studio"
         if self._places.label_studio is None:
             left.append(f"{where}, which no settings name")
             return 0
@@ -226,7 +228,7 @@ def look_through_files(wish: Wish, places: Places) -> Iterator[FileErasure]:
     with ExitStack() as stack:
         stack.enter_context(_one_at_a_time(places.registry))
         registry = read_registry(places.registry)
-        loose, rounds = _find(places.paths)
+        loose, rounds = _find(places.paths, wish)
         for folder in rounds:
             stack.enter_context(locked(folder))
         gold = {p for g in registry.gold.values() if (p := Path(g.file).resolve()).is_file()}
@@ -248,7 +250,7 @@ def _one_at_a_time(registry: Path) -> Iterator[None]:
         ) from error
 
 
-def _find(paths: Sequence[Path]) -> tuple[set[Path], list[Path]]:
+def _find(paths: Sequence[Path], wish: Wish) -> tuple[set[Path], list[Path]]:
     """Return files of JSON lines, and rounds' folders, under paths; links to files are followed, links to folders are not."""
     loose: set[Path] = set()
     rounds: set[Path] = set()
@@ -260,7 +262,7 @@ def _find(paths: Sequence[Path]) -> tuple[set[Path], list[Path]]:
             loose.add(path.resolve())
         else:
             raise EraseError(
-                f"there is no {path.name} to erase from.",
+                f"{wish.name_of(path)} to erase from is not there.",
                 allowed="files of JSON lines, rounds' folders, and folders that hold either.",
                 next_step="check --from and THEMES_ERASE_FROM; nothing was erased.",
             )
@@ -275,7 +277,7 @@ def _look(path: Path, wish: Wish) -> _File:
     kept: list[str] = []
     gone: list[dict[str, Any]] = []
     n_odd = n_maybe = 0
-    for line in _lines(path):
+    for line in _lines(path, wish.name_of(path)):
         entry = _object(line)
         n_odd += entry is None
         if entry is not None and wish.is_theirs(entry):
@@ -292,13 +294,13 @@ def _written(line: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield from ((name, text) for name in names)
 
 
-def _write_beside(file: _File) -> Path:
+def _write_beside(file: _File, name: str) -> Path:
     """Write the lines that stay beside the file's place, with its owner and mode, and return where."""
     aside: Path | None = None
     try:
         was = file.path.stat()
-        handle, name = tempfile.mkstemp(prefix=f".{file.path.name}-", dir=file.path.parent)
-        aside = Path(name)
+        handle, made = tempfile.mkstemp(prefix=f".{file.path.name}-", dir=file.path.parent)
+        aside = Path(made)
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as out:
             out.writelines(line + "\n" for line in file.kept)
             out.flush()
@@ -310,7 +312,7 @@ def _write_beside(file: _File) -> Path:
         if aside is not None:
             aside.unlink(missing_ok=True)
         raise EraseError(
-            f"{file.path.name} cannot be written ({error.strerror}).",
+            f"{name} cannot be written ({error.strerror}).",
             allowed="files that may be written, in folders that may be written to.",
             next_step="mend their rights or make room, then ask again; nothing was erased.",
         ) from error
@@ -324,16 +326,16 @@ def _object(line: str) -> dict[str, Any] | None:
     return None
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path, name: str) -> list[str]:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise EraseError(
-                f"{path.name} is too large to look through.", allowed=f"{MAX_FILE_BYTES} bytes.", next_step="split it."
+                f"{name} is too large to look through.", allowed=f"{MAX_FILE_BYTES} bytes.", next_step="split it."
             )
         return [line for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise EraseError(
-            f"{path.name} cannot be read ({type(error).__name__}).",
+            f"{name} cannot be read ({type(error).__name__}).",
             allowed="UTF-8 JSON lines.",
             next_step="check its rights, or take it out of --from and THEMES_ERASE_FROM; nothing was erased.",
         ) from error

@@ -114,7 +114,8 @@ class _Turned:
 class BusyCheck:
     """Turns callers of one route away before anything is done for them, while too many are inside already.
 
-    Even the key is not looked at: when thousands call at once, that look is what would hold up everybody else.
+    Even the key is not looked at: when thousands call at once, that look is what would hold up everybody else. `LoadedModels` has
+    a bound of its own behind it, which holds for whoever comes by another route too.
 
     Parameters
     ----------

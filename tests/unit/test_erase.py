@@ -141,6 +141,16 @@ def test_within_one_consultation_lines_without_words_are_told_of_and_no_file_is_
     )
 
 
+def test_who_may_see_one_consultation_is_told_no_names_of_files_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "secret.jsonl").write_bytes(b"\xff\xfe")
+    for path in (tmp_path / "secret.jsonl", tmp_path / "secret-too"):
+        with pytest.raises(EraseError, match="secret"):
+            forget("p1", path)
+        with pytest.raises(EraseError) as refused:
+            forget("p1", path, everywhere=False)
+        assert "secret" not in str(refused.value)
+
+
 def test_nothing_is_written_if_one_file_cannot_be(tmp_path: Path, decisions: Path) -> None:
     (tmp_path / "z").mkdir()
     last = tmp_path / "z" / "last.jsonl"

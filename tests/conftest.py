@@ -93,7 +93,9 @@ def postgresql() -> Iterator[Server]:
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a new store, in each kind of database in turn."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'store' / 'themes.db'}"
+        directory = tmp_path / "store"
+        directory.mkdir()
+        return f"sqlite:///{directory / 'themes.db'}"
     server: Server = request.getfixturevalue("postgresql")
     return server.new_database()
 

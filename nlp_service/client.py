@@ -11,11 +11,12 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 import httpx
 
 from models.vocabulary import Segment, ThemesError
+from nlp_service.ingest.mapping import ColumnMapping, mapping_to_json
 
 TIMEOUT_S: Final = 120.0
 TRIES: Final = 6
@@ -115,6 +116,28 @@ class Webhook:
     """What its calls are signed with; only there when it has just been made."""
 
 
+class SubmitOptions(TypedDict, total=False):
+    """What may be said of a file that is handed in, named as the route names it."""
+
+    consultation: str | None
+    text: Sequence[str]
+    """Columns with open answers."""
+    id: str | None
+    """Column that names each row."""
+    role: Sequence[str]
+    """Roles of columns, each as `COL=ROLE`."""
+    mapping: ColumnMapping | None
+    """Roles saved from another wave, as `read_mapping` reads them."""
+    sheet: str | None
+    facilitator: Sequence[str]
+    """Who leads the workshop."""
+    with_facilitators: bool
+    """Code their turns too."""
+    all_languages: bool
+    """Code comments that seem not to be in English too."""
+    model: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class _Call:
     """A call to make: what both clients share."""
@@ -125,11 +148,13 @@ class _Call:
     json: Any = None
     headers: Mapping[str, str] | None = None
     file: Path | None = None
+    fields: Mapping[str, str] | None = None
+    """Of the form that the file goes in."""
 
     def arguments(self) -> dict[str, Any]:
         given: dict[str, Any] = {"params": self.params, "json": self.json, "headers": self.headers}
         if self.file is not None:
-            given["files"] = {"file": (self.file.name, self.file.read_bytes())}
+            given |= {"files": {"file": (self.file.name, self.file.read_bytes())}, "data": self.fields}
         return {k: v for k, v in given.items() if v is not None}
 
 
@@ -170,7 +195,7 @@ class Client:
         """Return a coding for each text, in order, by the model or the codebook named. ServiceError, ServiceUnreachableError."""
         return _coded(self._send(_classify(texts, model, codebook, consultation)).json())
 
-    def submit(self, path: Path, *, idempotency_key: str | None = None, **how: Any) -> BatchStatus:
+    def submit(self, path: Path, *, idempotency_key: str | None = None, **how: Unpack[SubmitOptions]) -> BatchStatus:
         """Hand in a file and return its batch; sent again by itself where the connection fails, and taken once.
 
         Parameters
@@ -180,7 +205,7 @@ class Client:
         idempotency_key
             What makes another call the same one; a new key if not given.
         **how
-            `consultation`, `text`, `id`, `sheet`, `facilitator`, `with_facilitators`, `model`, as the route takes them.
+            What is said of the file, as in `SubmitOptions`.
         """
         return _status(self._send(_submit(path, idempotency_key, how)).json())
 
@@ -303,7 +328,9 @@ class AsyncClient:
         """Return a coding for each text, in order, as `Client.classify` does."""
         return _coded((await self._send(_classify(texts, model, codebook, consultation))).json())
 
-    async def submit(self, path: Path, *, idempotency_key: str | None = None, **how: Any) -> BatchStatus:
+    async def submit(
+        self, path: Path, *, idempotency_key: str | None = None, **how: Unpack[SubmitOptions]
+    ) -> BatchStatus:
         """Hand in a file and return its batch, as `Client.submit` does."""
         return _status((await self._send(_submit(path, idempotency_key, how))).json())
 
@@ -381,9 +408,12 @@ def _classify(texts: Sequence[str], model: str | None, codebook: str | None, con
     return _Call("POST", "/v1/classify", json=body)
 
 
-def _submit(path: Path, idempotency_key: str | None, how: Mapping[str, Any]) -> _Call:
-    params = {k: v for k, v in how.items() if v not in (None, (), [])}
-    return _Call("POST", "/v1/batches", params, headers={"idempotency-key": idempotency_key or uuid.uuid4().hex}, file=path)  # fmt: skip
+def _submit(path: Path, idempotency_key: str | None, how: SubmitOptions) -> _Call:
+    mapping = how.get("mapping")
+    params = {k: v for k, v in how.items() if k != "mapping" and v not in (None, (), [])}
+    fields = None if mapping is None else {"mapping": mapping_to_json(mapping)}
+    headers = {"idempotency-key": idempotency_key or uuid.uuid4().hex}
+    return _Call("POST", "/v1/batches", params, headers=headers, file=path, fields=fields)
 
 
 def _make_webhook(url: str, consultation: str | None) -> _Call:

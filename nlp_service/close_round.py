@@ -120,13 +120,7 @@ def close_round(
         s = request.source
         if s is not None and published.entry.status == "accepted":
             recoded = request.folder / RECODED
-            code_batch(
-                CodeRequest(
-                    s.files, recoded, choice, s.text, s.id_column, s.sheet, s.facilitators,
-                    jobs=request.jobs,
-                ),
-                start=start,
-            )  # fmt: skip
+            code_batch(CodeRequest(s.files, recoded, choice, s.reading_options, jobs=request.jobs), start=start)
     micro = float(trained.facts["out_of_sample"]["micro_f1"])
     return Closed(len(kept), str(trained.model_id), micro, published, recoded, published.notes)
 

@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,11 +15,9 @@ from models.model import find_model_folder
 from models.vocabulary import CodedComment, Comment
 from nlp_service.coding_pool import ModelChoice, Progress, code_distinct
 from nlp_service.duplicates import find_duplicates
-from nlp_service.ingest.comments import Reading, read_comments
-from nlp_service.ingest.mapping import read_mapping
-from nlp_service.ingest.roles import Role
+from nlp_service.ingest.comments import Reading, ReadingOptions, read_comments
 from nlp_service.ingest.table import InputRefusedError
-from nlp_service.output import OutputRefusedError, keep_inputs
+from nlp_service.output import OutputRefusedError, beside, keep_inputs
 from nlp_service.privacy.redaction import count_kinds
 from nlp_service.protect_comments import as_shown, list_disclosures, protect_distinct, set_languages_apart
 from nlp_service.report.codings_file import (
@@ -35,6 +33,10 @@ from nlp_service.report.workbook import write_workbook
 
 Line = TypeVar("Line")
 OUTPUTS: Final = (".jsonl", ".csv", ".xlsx", ".parquet")
+PROBLEMS: Final = "problems"
+SAFEGUARDING: Final = "safeguarding"
+BESIDE: Final = (PROBLEMS, SAFEGUARDING)
+"""Lists that go beside an output that has no place for them."""
 
 
 StartProgress = Callable[[int], AbstractContextManager[Progress]]
@@ -47,15 +49,8 @@ class CodeRequest:
     inputs: tuple[Path, ...]
     out: Path
     choice: ModelChoice
-    text: tuple[str, ...] = ()
-    id_column: str | None = None
-    sheet: str | None = None
-    facilitators: tuple[str, ...] = ()
-    with_facilitators: bool = False
+    reading_options: ReadingOptions = field(default_factory=ReadingOptions)
     jobs: int = 1
-    mapping: Path | None = None
-    """Roles of columns, saved from another wave."""
-    roles: Mapping[str, Role] = field(default_factory=dict)
     with_personal_data: bool = False
     """Texts in the output as they were written, and not redacted."""
     all_languages: bool = False
@@ -104,7 +99,10 @@ def code_batch(request: CodeRequest, *, start: StartProgress) -> CodedBatch:
         If an input, the model or the output cannot be used. Nothing is left behind then.
     """
     check_output(request.out)
-    keep_inputs([request.out], [*request.inputs, request.mapping])
+    keep_inputs(
+        [request.out, *(beside(request.out, what) for what in BESIDE)],
+        [*request.inputs, request.reading_options.mapping_file],
+    )
     began = time.monotonic()
     coded = code_inputs(request, start=start)
     shown, protection = protect_pairs(
@@ -121,18 +119,8 @@ def code_batch(request: CodeRequest, *, start: StartProgress) -> CodedBatch:
 def code_inputs(request: CodeRequest, *, start: StartProgress) -> CodedReading:
     """Read the inputs and code every comment; `request.out` is not looked at. ThemesError as above."""
     began, started_at = time.monotonic(), datetime.now(UTC)
-    mapping = read_mapping(request.mapping) if request.mapping is not None else None
     artefact = read_artefact(find_model_folder(request.choice.model))
-    reading = read_comments(
-        request.inputs,
-        text=request.text,
-        id_column=request.id_column,
-        sheet=request.sheet,
-        facilitators=request.facilitators,
-        with_facilitators=request.with_facilitators,
-        mapping=mapping,
-        roles=request.roles,
-    )
+    reading = read_comments(request.inputs, request.reading_options)
     name = request.inputs[0].name if len(request.inputs) == 1 else None
     readable = set_languages_apart(reading.comments, file=name, all_languages=request.all_languages)
     reading = replace(reading, comments=readable.comments, problems=(*reading.problems, *readable.problems))
@@ -226,8 +214,8 @@ def _write(out: Path, pairs: Sequence[tuple[Comment, CodedComment]], run: Run) -
                 write_workbook(aside, pairs, run)
             disclosures = run.protection.disclosures if run.protection else ()
             return (
-                _beside(out, "problems", run.problems, write_problems),
-                _beside(out, "safeguarding", disclosures, write_disclosures),
+                _write_beside(out, PROBLEMS, run.problems, write_problems),
+                _write_beside(out, SAFEGUARDING, disclosures, write_disclosures),
             )
     except OSError as error:
         raise OutputRefusedError(
@@ -237,9 +225,11 @@ def _write(out: Path, pairs: Sequence[tuple[Comment, CodedComment]], run: Run) -
         ) from error
 
 
-def _beside(out: Path, what: str, lines: Sequence[Line], write: Callable[[Path, Sequence[Line]], None]) -> Path | None:
+def _write_beside(
+    out: Path, what: str, lines: Sequence[Line], write: Callable[[Path, Sequence[Line]], None]
+) -> Path | None:
     """Write lines beside an output that is no workbook; remove what an earlier run left there."""
-    path = out.with_name(f"{out.name}.{what}.jsonl")
+    path = beside(out, what)
     path.unlink(missing_ok=True)
     if out.suffix.lower() == ".xlsx" or not lines:
         return None

@@ -15,7 +15,7 @@ from models.artefact import STARTER, read_artefact
 from models.codebook import read_codebook
 from models.prevalence import Prevalence, estimate_prevalence, to_document
 from models.vocabulary import Codebook, DecidedComment, Problem, Theme, ThemeId, ThemesError
-from nlp_service.ingest.comments import read_comments
+from nlp_service.ingest.comments import GUESSED, ReadingOptions, read_comments
 from nlp_service.output import keep_inputs
 from nlp_service.report.codings_file import written_aside
 from nlp_service.weights import Weights, rake, read_margins
@@ -67,6 +67,7 @@ def estimate_shares(
     seed: int = 0,
     margins: Path | None = None,
     survey: Sequence[Path] = (),
+    reading_options: ReadingOptions = GUESSED,
 ) -> Shares:
     """Write a shares file and return what it says.
 
@@ -81,13 +82,15 @@ def estimate_shares(
     margins, survey
         Stated shares of answers to closed questions, which the respondents are weighted to match; and the survey files that were coded,
         which hold the answers.
+    reading_options
+        As the survey files were read when they were coded.
 
     Raises
     ------
     CodingsError, DecisionsError, CodebookError
         If a file cannot be used. Nothing is written then.
     """
-    keep_inputs([out], [codings, decisions, codebook, margins, *survey])
+    keep_inputs([out], [codings, decisions, codebook, margins, *survey, reading_options.mapping_file])
     table = read_codings(codings)
     book = find_codebook(table.codebook, table.themes, codebook)
     decided: list[DecidedComment] = []
@@ -97,7 +100,9 @@ def estimate_shares(
     notes: list[str] = []
     table = _survey_alone(table, notes)
     sample = random_sample(decided, notes)
-    weigh = None if margins is None else partial(rake, read_margins(margins), read_comments(survey).answers)
+    weigh: Weigh | None = None
+    if margins is not None:
+        weigh = partial(rake, read_margins(margins), read_comments(survey, reading_options).answers)
     estimates = estimate_themes(table, book, sample, seed=seed, notes=notes, problems=problems, weigh=weigh)
     lines = [to_document(t, p, len(table.comment_ids)) for t, p in estimates.items()]
     with written_aside(out) as aside:

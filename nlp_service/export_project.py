@@ -25,7 +25,7 @@ def export_project(request: CandidatesRequest, *, with_personal_data: bool = Fal
             allowed="a .qdpx file in an existing folder.",
             next_step="change --out.",
         )
-    keep_inputs([request.out], [request.codings, *request.comments, request.codebook])
+    keep_inputs([request.out], request.inputs)
     pairs, book = read_pairs(request)
     shown: Sequence[tuple[Comment, CodedComment]] = pairs
     if not with_personal_data:

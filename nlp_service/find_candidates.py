@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ from models.segment_vectors import SegmentReader
 from models.text import make_segments
 from models.vocabulary import Codebook, CodedComment, Comment, Segment, ThemesError
 from nlp_service.estimate_shares import CodingsError, find_codebook
-from nlp_service.ingest.comments import Reading, read_comments
+from nlp_service.ingest.comments import Reading, ReadingOptions, read_comments
 from nlp_service.make_report import read_coded
 from nlp_service.output import OutputRefusedError, keep_inputs
 from nlp_service.privacy.redaction import redact
@@ -55,14 +55,17 @@ class CandidatesRequest:
     codings: Path
     comments: tuple[Path, ...]
     out: Path
-    text: tuple[str, ...] = ()
-    id_column: str | None = None
-    sheet: str | None = None
-    facilitators: tuple[str, ...] = ()
+    reading_options: ReadingOptions = field(default_factory=ReadingOptions)
+    """As the files were read when they were coded."""
     codebook: Path | None = None
     since: Path | None = None
     show_all: bool = False
     seed: int = 0
+
+    @property
+    def inputs(self) -> tuple[Path | None, ...]:
+        """Return the files that are read, which no output may take the place of."""
+        return (self.codings, *self.comments, self.codebook, self.since, self.reading_options.mapping_file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ def write_candidates(request: CandidatesRequest, *, start: StartProgress) -> Can
             allowed="a file in an existing folder.",
             next_step="make the folder first, or change --out.",
         )
-    keep_inputs([request.out], [request.codings, *request.comments, request.codebook])
+    keep_inputs([request.out], request.inputs)
     pairs, book = read_pairs(request)
     document, found = search(pairs, book, request, start=start)
     with written_aside(request.out) as aside:
@@ -252,21 +255,15 @@ def read_coded_comments(
 ) -> tuple[list[tuple[Comment, CodedComment]], Codebook, Reading]:
     """Return the same, and all else that the comments' files hold."""
     codings = read_coded(request.codings)
-    reading = read_comments(
-        request.comments,
-        text=request.text,
-        id_column=request.id_column,
-        sheet=request.sheet,
-        facilitators=request.facilitators,
-        with_facilitators=True,
-    )
+    everything = replace(request.reading_options, with_facilitators=True)  # the codings say which of them were coded
+    reading = read_comments(request.comments, everything)
     comments = {str(c.id): c for c in reading.comments}
     missing = sum(str(c.comment_id) not in comments for c in codings)
     if missing:
         raise CodingsError(
             f"{request.codings.name} holds {len(codings)} comments, {missing} of which are not in the files given with --comments.",
             allowed="the files that were coded.",
-            next_step="give the same files, with the same --text and --id as they were coded with.",
+            next_step="give the same files, with the same options for reading them (--text, --id, --role, --mapping, --sheet) as to `themes code`.",
         )
     book = find_codebook(str(codings[0].codebook), [str(t) for t, _ in codings[0].probabilities], request.codebook)
     pairs = [(comments[str(c.comment_id)], c) for c in codings]

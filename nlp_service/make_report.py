@@ -43,9 +43,8 @@ from nlp_service.estimate_shares import (
     read_codings,
 )
 from nlp_service.ingest.answers import ClosedAnswers
-from nlp_service.ingest.comments import Reading, read_comments
-from nlp_service.ingest.mapping import read_mapping
-from nlp_service.ingest.roles import AnswerKind, Role
+from nlp_service.ingest.comments import Reading, ReadingOptions, read_comments
+from nlp_service.ingest.roles import AnswerKind
 from nlp_service.ingest.table import InputRefusedError
 from nlp_service.output import OutputRefusedError, keep_inputs
 from nlp_service.privacy.redaction import redact
@@ -98,17 +97,11 @@ class ReportRequest:
     decisions: Path | None = None
     codebook: Path | None = None
     title: str = "Consultation"
-    text: tuple[str, ...] = ()
-    id_column: str | None = None
-    sheet: str | None = None
-    facilitators: tuple[str, ...] = ()
+    reading_options: ReadingOptions = field(default_factory=ReadingOptions)
     closed: tuple[str, ...] = ()
     """Closed questions to report; none given: all."""
     store: str | None = None
     """Where batches are kept: an input that is no file is then taken for the id of one."""
-    roles: Mapping[str, Role] = field(default_factory=dict)
-    mapping: Path | None = None
-    """Roles of columns, saved from another wave."""
     with_personal_data: bool = False
     """Quote comments as they are, personal data and all."""
     previous: Path | None = None
@@ -145,8 +138,8 @@ def make_report(request: ReportRequest, *, start: StartProgress) -> MadeReport:
     """
     for out in request.outs:
         check_report_output(out)
-    read = (request.codings, request.decisions, request.codebook, request.mapping, request.previous, request.candidates)
-    keep_inputs(request.outs, [*map(Path, request.inputs), *read, request.margins])
+    read = (request.codings, request.decisions, request.codebook, request.previous, request.candidates, request.margins)
+    keep_inputs(request.outs, [*request.inputs, *read, request.reading_options.mapping_file])
     previous = None if request.previous is None else read_previous(request.previous)
     emergent = () if request.candidates is None else read_emergent(request.candidates)
     reading, pairs, book = _coded(request, start)
@@ -192,22 +185,11 @@ def _coded(request: ReportRequest, start: StartProgress) -> tuple[Reading, Pairs
         return _stored(str(request.inputs[0]), request.store)
     if request.codings is None:
         coded = code_inputs(
-            CodeRequest(
-                request.inputs, request.outs[0], request.choice, request.text, request.id_column, request.sheet,
-                request.facilitators, jobs=request.jobs, mapping=request.mapping, roles=request.roles,
-            ),
+            CodeRequest(request.inputs, request.outs[0], request.choice, request.reading_options, jobs=request.jobs),
             start=start,
-        )  # fmt: skip
+        )
         return coded.reading, coded.pairs, coded.run.codebook
-    reading = read_comments(
-        request.inputs,
-        text=request.text,
-        id_column=request.id_column,
-        sheet=request.sheet,
-        facilitators=request.facilitators,
-        mapping=None if request.mapping is None else read_mapping(request.mapping),
-        roles=request.roles,
-    )
+    reading = read_comments(request.inputs, request.reading_options)
     codings = read_coded(request.codings)
     table = {str(c.comment_id): c for c in codings}
     reading = _without_other_languages(reading, table)
@@ -216,7 +198,7 @@ def _coded(request: ReportRequest, start: StartProgress) -> tuple[Reading, Pairs
         raise CodingsError(
             f"{request.codings.name} holds {len(table)} comments, the files {len(reading.comments)}; {missing} have no coding.",
             allowed="codings of just these files.",
-            next_step="code the same files, in one command, with the same --text and --id.",
+            next_step="code the same files, in one command, with the same options for reading them (--text, --id, --role, --mapping, --sheet).",
         )
     pairs = [(c, table[str(c.id)]) for c in reading.comments]
     themes = [str(t) for t, _ in codings[0].probabilities]

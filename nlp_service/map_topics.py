@@ -47,14 +47,15 @@ def map_topics(request: CandidatesRequest, picture: Path | None, *, start: Start
     ThemesError
         If a file cannot be used or they don't belong together. Nothing is written then.
     """
-    for path in (request.out, *([picture] if picture is not None else [])):
+    outs = [request.out, *([picture] if picture is not None else [])]
+    for path in outs:
         if not path.parent.is_dir() or path.is_dir():
             raise OutputRefusedError(
                 f"{path.name} cannot be written there.",
                 allowed="a file in an existing folder.",
                 next_step="change --out or --map.",
             )
-    keep_inputs([request.out, *([picture] if picture is not None else [])], [request.codings, *request.comments])
+    keep_inputs(outs, request.inputs, option="--out or --map")
     pairs, book, reading = read_coded_comments(request)
     segments = [make_segments(c.text) for c, _ in pairs]
     flat = [(i, s) for i, own in enumerate(segments) for s in own]

@@ -51,7 +51,7 @@ from models.artefact import STARTER, Artefact, read_artefact
 from models.vocabulary import Comment, CommentId, Decision, Problem, Segment, Suggestion, ThemeId, Verdict
 from nlp_service.estimate_shares import CodingsTable, read_codings
 from nlp_service.find_model import find_model
-from nlp_service.ingest.comments import read_comments
+from nlp_service.ingest.comments import ReadingOptions, read_comments
 from nlp_service.privacy.redaction import find_personal_data
 from nlp_service.round_folder import (
     AGREEMENT,
@@ -98,13 +98,10 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Files with comments, and which columns to take, as for `themes code`."""
+    """Files with comments, and how to read them, as for `themes code`."""
 
     files: tuple[Path, ...]
-    text: tuple[str, ...] = ()
-    id_column: str | None = None
-    sheet: str | None = None
-    facilitators: tuple[str, ...] = ()
+    reading_options: ReadingOptions = field(default_factory=ReadingOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,17 +222,14 @@ def _delete(studio: LabelStudio, projects: Sequence[int]) -> None:
 def _plan(request: StartRequest, notes: list[str]) -> Round:
     table = read_codings(request.codings)
     artefact = _artefact(request, table)
-    s = request.source
-    reading = read_comments(
-        s.files, text=s.text, id_column=s.id_column, sheet=s.sheet, facilitators=s.facilitators
-    )  # fmt: skip
+    reading = read_comments(request.source.files, request.source.reading_options)
     comments = {c.id: c for c in reading.comments}
     absent = [i for i in table.comment_ids if CommentId(i) not in comments]
     if absent:
         raise RoundError(
             f"{len(absent)} of {len(table.comment_ids)} codings are of comments that the files do not hold.",
             allowed="the files, in the order and with the columns, that the codings were made from.",
-            next_step="give the same files, --text and --id as to `themes code`.",
+            next_step="give the same files, with the same options for reading them (--text, --id, --role, --mapping, --sheet) as to `themes code`.",
         )
     if request.labels > len(table.comment_ids):
         notes.append(f"there are {len(table.comment_ids)} comments: all of them are in the round")

@@ -3,14 +3,14 @@
 import hashlib
 import importlib.metadata
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from models.artefact import read_artefact
 from models.registry import read_registry
 from models.vocabulary import ThemesError
 from nlp_service.find_model import find_named, find_unnamed
-from nlp_service.ingest.comments import read_comments
+from nlp_service.ingest.comments import ReadingOptions, read_comments
 from nlp_service.ingest.table import InputRefusedError
 from nlp_service.protect_comments import set_languages_apart
 from nlp_service.settings import Settings
@@ -39,11 +39,7 @@ class Submission:
 
     path: Path
     consultation: str
-    text: tuple[str, ...] = ()
-    id_column: str | None = None
-    sheet: str | None = None
-    facilitators: tuple[str, ...] = ()
-    with_facilitators: bool = False
+    reading_options: ReadingOptions = field(default_factory=ReadingOptions)
     model: str | None = None
     all_languages: bool = False
     """Code comments that seem not to be in English too; they are listed as problems otherwise."""
@@ -99,11 +95,7 @@ def fingerprint(submission: Submission) -> str:
     rest = (
         submission.path.name,
         submission.consultation,
-        submission.text,
-        submission.id_column,
-        submission.sheet,
-        submission.facilitators,
-        submission.with_facilitators,
+        submission.reading_options,
         submission.model,
         submission.all_languages,
     )
@@ -136,14 +128,7 @@ def _submit(
     note: Callable[..., None] | None,
 ) -> Submitted:
     chosen = choose_model(settings, submission.model, submission.consultation)
-    reading = read_comments(
-        [submission.path],
-        text=submission.text,
-        id_column=submission.id_column,
-        sheet=submission.sheet,
-        facilitators=submission.facilitators,
-        with_facilitators=submission.with_facilitators,
-    )
+    reading = read_comments([submission.path], submission.reading_options)
     readable = set_languages_apart(reading.comments, file=submission.path.name, all_languages=submission.all_languages)
     reading = replace(reading, comments=readable.comments, problems=(*reading.problems, *readable.problems))
     n = len(reading.comments)

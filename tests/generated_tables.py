@@ -7,7 +7,7 @@ from pathlib import Path
 
 import openpyxl
 
-from nlp_service.ingest.comments import BLANK, read_comments
+from nlp_service.ingest.comments import BLANK, ReadingOptions, read_comments
 
 PIECES = (
     "dealers", "noise", "café", "“quoted”", '"', "a,b", "line\nbreak", "\r\n", "=1+1", "👮🏽‍♀️", "e\u0301", "\u05d0\u05d1", "'", ";", "\t", "\u200b", "0", "-",
@@ -63,7 +63,7 @@ def check_table(seed: int, folder: Path) -> tuple[int, int, int]:
     rows = make_rows(seed)
     path = folder / f"table{seed}{('.csv', '.jsonl', '.xlsx')[seed % 3]}"
     write_table(path, rows, seed)
-    reading = read_comments([path], text=["text"], id_column="id")
+    reading = read_comments([path], ReadingOptions(text=("text",), id_column="id"))
     path.unlink()
     first: dict[str, str] = {}
     for row_id, text in rows:

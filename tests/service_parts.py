@@ -1,5 +1,6 @@
 """A service on a store of its own, with a small model, and a coder that works in the test's own process."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -11,6 +12,7 @@ from starlette.testclient import TestClient
 from models.classifier import Classifier, TextCoding
 from models.model import load_model
 from nlp_service.api.app import make_app
+from nlp_service.api.listen import bind, configured
 from nlp_service.api.service import Service, open_service
 from nlp_service.classify_texts import MAX_WAITING
 from nlp_service.coding_pool import ModelChoice
@@ -72,6 +74,21 @@ def serving(
             yield client, service
     finally:
         service.close()
+
+
+@contextmanager
+def listening(service: Service) -> Iterator[str]:
+    """Yield the address of the service on a port of this machine, for what calls it over the network."""
+    (listener,) = bind("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    server = configured(make_app(service), [listener])
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 def code_run(service: Service, run: str) -> None:

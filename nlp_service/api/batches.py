@@ -5,7 +5,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -19,10 +19,13 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 
 from nlp_service.api.names import Name
 from nlp_service.api.permission import TheCaller, TheService
-from nlp_service.api.problems import NotAcceptableError
+from nlp_service.api.problems import BadRoleError, NotAcceptableError
 from nlp_service.api.service import Service
-from nlp_service.api.uploads import MEDIA_TYPES, received_file
+from nlp_service.api.uploads import MAX_FIELD_BYTES, MEDIA_TYPES, received_file
 from nlp_service.export_codings import export_codings, find_batch_disclosures
+from nlp_service.ingest.comments import ReadingOptions
+from nlp_service.ingest.mapping import mapping_from_json
+from nlp_service.ingest.roles import ROLE_FORM, Role, find_role
 from nlp_service.report.codings_file import coding_line
 from nlp_service.store.batches import (
     delete_batch,
@@ -158,10 +161,17 @@ _Name = Annotated[Name | None, Query()]
 _EXAMPLES: Final = {
     "text/csv": "id,comment\n1,The lights on our road have been out since May.\n",
 }
+_MAPPING: Final = "mapping"
 _FORM: Final = {
     "type": "object",
     "required": ["file"],
-    "properties": {"file": {"type": "string", "format": "binary"}},
+    "properties": {
+        "file": {"type": "string", "format": "binary"},
+        _MAPPING: {
+            "type": "string",
+            "description": f"What `themes inspect --save-mapping` writes, as JSON of at most {MAX_FIELD_BYTES} bytes.",
+        },
+    },
 }
 _BYTES: Final = {"type": "string", "format": "binary"}
 _UPLOAD: Final[dict[str, Any]] = {
@@ -184,6 +194,7 @@ async def submit(  # noqa: D103 -- the summary says it
     consultation: _Name = None,
     text: Annotated[list[str] | None, Query(description="Columns with open answers.")] = None,
     id: Annotated[str | None, Query(description="Column that names each row.")] = None,  # noqa: A002 -- the option's name
+    role: Annotated[list[str] | None, Query(description=f"Roles of columns, each as {ROLE_FORM}")] = None,
     sheet: Annotated[str | None, Query(description="Sheet of a workbook.")] = None,
     facilitator: Annotated[list[str] | None, Query(description="Who leads a workshop.")] = None,
     with_facilitators: bool = False,
@@ -193,10 +204,13 @@ async def submit(  # noqa: D103 -- the summary says it
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
 ) -> BatchOut:
     where = caller.narrowed(consultation) or DEFAULT_CONSULTATION
-    async with received_file(request, filename) as path:
-        submission = Submission(
-            path, where, tuple(text or ()), id, sheet, tuple(facilitator or ()), with_facilitators, model, all_languages
+    roles = _roles(role or ())
+    async with received_file(request, filename, optional=(_MAPPING,)) as (path, fields):
+        mapping = await run_in_threadpool(mapping_from_json, fields[_MAPPING]) if _MAPPING in fields else None
+        reading_options = ReadingOptions(
+            tuple(text or ()), id, sheet, tuple(facilitator or ()), with_facilitators, mapping, roles
         )
+        submission = Submission(path, where, reading_options, model, all_languages)
         done = await run_in_threadpool(
             submit_batch,
             service.database,
@@ -416,6 +430,21 @@ def negotiated(accept: str | None) -> str:
         allowed=", ".join((JSON_TYPE, *FORMATS)) + ".",
         next_step="name one of them.",
     )
+
+
+def _roles(given: Sequence[str]) -> Mapping[str, Role]:
+    """Return roles by column, the last word on a column first; raises BadRoleError."""
+    roles: dict[str, Role] = {}
+    for number, text in enumerate(given, 1):
+        found = find_role(text)
+        if found is None:
+            raise BadRoleError(
+                f"role {number} of {len(given)} is no column with a role.",
+                allowed=ROLE_FORM,
+                next_step="mend it; `themes inspect FILE` shows the columns, and what each is taken for.",
+            )
+        roles[found[0]] = found[1]
+    return roles
 
 
 def _hindrance(service: Service, found: Sequence[BatchRecord]) -> Hindrance | None:

@@ -73,6 +73,12 @@ class BadUploadError(ThemesError):
     code = "bad_upload"
 
 
+class BadRoleError(ThemesError):
+    """A column's role in the query is given in no way that can be read."""
+
+    code = "bad_role"
+
+
 class OwnKeyError(ThemesError):
     """A key was told to revoke itself."""
 

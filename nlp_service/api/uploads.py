@@ -15,6 +15,8 @@ from starlette.exceptions import HTTPException
 from nlp_service.api.problems import BadUploadError
 
 MAX_NAME_CHARS: Final = 150
+MAX_FIELD_BYTES: Final = 1_000_000
+"""Of each field of a form beside the file."""
 _PIECE_BYTES: Final = 1_000_000
 _RAW: Final = {
     "application/x-ndjson": "batch.jsonl",
@@ -28,25 +30,26 @@ MEDIA_TYPES: Final = ("multipart/form-data", *_RAW)
 
 
 @asynccontextmanager
-async def received_file(request: Request, name: str | None) -> AsyncIterator[Path]:
-    """Yield the file that a request holds: the part `file` of a form, or the body itself; it is gone afterwards.
+async def received_file(
+    request: Request, name: str | None, *, optional: Sequence[str]
+) -> AsyncIterator[tuple[Path, dict[str, str]]]:
+    """Yield the file that a request holds, and the form's other fields: the part `file`, or the body itself; it is gone afterwards.
 
     Raises
     ------
     BadUploadError
-        If there is no such part, or the media type is none that is read.
+        If there is no such part, the form has other fields than the optional ones, or the media type is none that is read.
     """
     with TemporaryDirectory(prefix="themes-upload-") as folder:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "multipart/form-data":
-            path, _ = await _form(request, Path(folder), name, ())
-            yield path
+            yield await _form(request, Path(folder), name, optional)
         elif kind in _RAW:
             path = Path(folder) / safe_name(name or _RAW[kind], _RAW[kind])
             with path.open("wb") as file:
                 async for piece in request.stream():
                     await run_in_threadpool(file.write, piece)
-            yield path
+            yield path, {}
         else:
             raise BadUploadError(
                 "the body is of no media type that can be read.",
@@ -80,9 +83,10 @@ async def received_form(
 async def _form(
     request: Request, folder: Path, name: str | None, optional: Sequence[str]
 ) -> tuple[Path, dict[str, str]]:
-    allowed = "one part `file`" + "".join(f", `{field}`" for field in optional) + " and nothing else."
+    texts = "".join(f", `{field}` as text of at most {MAX_FIELD_BYTES} bytes" for field in optional)
+    allowed = f"one part `file`{texts}, and nothing else."
     try:
-        async with request.form(max_files=1, max_fields=len(optional)) as form:
+        async with request.form(max_files=1, max_fields=len(optional), max_part_size=MAX_FIELD_BYTES) as form:
             upload = form.get("file")
             if not isinstance(upload, UploadFile):
                 raise BadUploadError(
@@ -102,7 +106,9 @@ async def _form(
             return path, fields
     except HTTPException as error:
         raise BadUploadError(
-            "the form cannot be read.", allowed=allowed, next_step="send the other fields in the query."
+            "the form cannot be read.",
+            allowed=allowed,
+            next_step="shorten the other fields, or say in the query what they say.",
         ) from error
 
 

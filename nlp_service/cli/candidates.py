@@ -5,7 +5,9 @@ from pathlib import Path
 import click
 
 from nlp_service.cli.code import progress_bar, silent
+from nlp_service.cli.reading import takes_reading_options
 from nlp_service.find_candidates import CandidatesRequest, write_candidates
+from nlp_service.ingest.comments import ReadingOptions
 
 
 @click.command()
@@ -18,10 +20,7 @@ from nlp_service.find_candidates import CandidatesRequest, write_candidates
     help="A file that was coded, for the words; may be given several times.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Candidates file to write (JSON).")
-@click.option("--text", multiple=True, metavar="COL", help="As given to `themes code`.")
-@click.option("--id", "id_column", metavar="COL", help="As given to `themes code`.")
-@click.option("--sheet", metavar="NAME", help="As given to `themes code`.")
-@click.option("--facilitator", "facilitators", multiple=True, metavar="NAME", help="As given to `themes code`.")
+@takes_reading_options(as_coded=True)
 @click.option("--codebook", type=click.Path(path_type=Path), help="Codebook of the codings, if not the shipped one.")
 @click.option(
     "--since",
@@ -35,10 +34,7 @@ def candidates(
     codings: Path,
     comments: tuple[Path, ...],
     out: Path,
-    text: tuple[str, ...],
-    id_column: str | None,
-    sheet: str | None,
-    facilitators: tuple[str, ...],
+    reading_options: ReadingOptions,
     codebook: Path | None,
     since: Path | None,
     show_all: bool,
@@ -53,9 +49,7 @@ def candidates(
       themes candidates --codings codings.jsonl --comments survey.csv --out candidates.json
       themes candidates --codings wave2.jsonl --comments wave2.csv --since candidates.json --out candidates2.json
     """
-    request = CandidatesRequest(
-        codings, comments, out, text, id_column, sheet, facilitators, codebook, since, show_all, seed
-    )
+    request = CandidatesRequest(codings, comments, out, reading_options, codebook, since, show_all, seed)
     found = write_candidates(request, start=silent if quiet else progress_bar)
     for note in found.notes:
         click.echo(f"note: {note}.", err=True)

@@ -9,12 +9,11 @@ import click
 from tqdm import tqdm
 
 from models.model import Backend
-from nlp_service.cli.inspect import RoleOption, as_roles
+from nlp_service.cli.reading import takes_reading_options
 from nlp_service.code_batch import OUTPUTS, CodeRequest, code_batch
 from nlp_service.coding_pool import ModelChoice, Progress
 from nlp_service.find_model import find_model
-from nlp_service.ingest.comments import BLANK, FACILITATOR
-from nlp_service.ingest.roles import Role
+from nlp_service.ingest.comments import BLANK, FACILITATOR, ReadingOptions
 from nlp_service.protect_comments import OTHER_LANGUAGE
 from nlp_service.report.table import protection_lines, themes_table
 from nlp_service.settings import Settings
@@ -36,21 +35,7 @@ def _advance(bar: "tqdm[Never]", n: int) -> None:
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="INPUT...")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help=f"Output file: {', '.join(OUTPUTS)}.")
-@click.option(
-    "--text",
-    multiple=True,
-    metavar="COL",
-    help="Column with open answers; may be given several times. [default: all that look open]",
-)
-@click.option(
-    "--id",
-    "id_column",
-    metavar="COL",
-    help="Column that names each row. [default: one named like id, else row numbers]",
-)
-@click.option("--role", "roles", multiple=True, type=RoleOption(), help="Role of a column; see `themes inspect`.")
-@click.option("--mapping", type=click.Path(path_type=Path), help="Roles saved by `themes inspect --save-mapping`.")
-@click.option("--sheet", metavar="NAME", help="Sheet of a workbook. [default: the first with rows]")
+@takes_reading_options()
 @click.option("--model", metavar="ID_OR_DIR", help="Model to code with. [default: the published one, else starter]")
 @click.option("--consultation", metavar="NAME", help="Code with the model pinned to it, if one is.")
 @click.option("--backend", type=click.Choice([b.value for b in Backend]), help="Which encoder adaptor. [default: fast]")
@@ -58,14 +43,6 @@ def _advance(bar: "tqdm[Never]", n: int) -> None:
 @click.option(
     "--batch-size", type=click.IntRange(1, 4096), metavar="N", help="Texts in memory at once; changes no coding."
 )
-@click.option(
-    "--facilitator",
-    "facilitators",
-    multiple=True,
-    metavar="NAME",
-    help="Who leads a workshop; may be given several times.",
-)
-@click.option("--with-facilitators", is_flag=True, help="Code facilitators' turns too; they are left out otherwise.")
 @click.option(
     "--with-personal-data",
     is_flag=True,
@@ -76,18 +53,12 @@ def _advance(bar: "tqdm[Never]", n: int) -> None:
 def code(
     inputs: tuple[Path, ...],
     out: Path,
-    text: tuple[str, ...],
-    id_column: str | None,
-    roles: tuple[tuple[str, Role], ...],
-    mapping: Path | None,
-    sheet: str | None,
+    reading_options: ReadingOptions,
     model: str | None,
     consultation: str | None,
     backend: str | None,
     jobs: int | None,
     batch_size: int | None,
-    facilitators: tuple[str, ...],
-    with_facilitators: bool,
     with_personal_data: bool,
     all_languages: bool,
     quiet: bool,
@@ -115,14 +86,8 @@ def code(
         inputs,
         out,
         choice,
-        text,
-        id_column,
-        sheet,
-        facilitators,
-        with_facilitators,
+        reading_options,
         jobs or settings.jobs,
-        mapping,
-        as_roles(roles),
         with_personal_data=with_personal_data,
         all_languages=all_languages,
     )

@@ -20,8 +20,10 @@ from nlp_service.change_codebook import (
     view_decisions,
     write_change,
 )
+from nlp_service.cli.reading import takes_reading_options
 from nlp_service.export_project import export_project
 from nlp_service.find_candidates import CandidatesRequest
+from nlp_service.ingest.comments import ReadingOptions
 
 REFUSED = 3
 F = TypeVar("F", bound=Callable[..., Any])
@@ -249,16 +251,14 @@ def undo_command(change: Path, out: Path) -> None:
 @click.option(
     "--comments", multiple=True, type=click.Path(path_type=Path), help="For .qdpx: the files that were coded."
 )
-@click.option("--text", multiple=True, metavar="COL", help="As given to `themes code`.")
-@click.option("--id", "id_column", metavar="COL", help="As given to `themes code`.")
+@takes_reading_options(as_coded=True)
 @click.option("--with-personal-data", is_flag=True, help="Texts as they were written, not redacted.")
 def export(
     file: Path | None,
     out: Path,
     codings: Path | None,
     comments: tuple[Path, ...],
-    text: tuple[str, ...],
-    id_column: str | None,
+    reading_options: ReadingOptions,
     with_personal_data: bool,
 ) -> None:
     """Write FILE, or the shipped codebook, as REFI-QDA for NVivo, ATLAS.ti, MAXQDA or QualCoder; with coded comments as a project.
@@ -272,7 +272,7 @@ def export(
         book = export_codebook(file or SHIPPED, out)
         click.echo(f"{book.ref}, {len(book.themes)} themes -> {out}", err=True)
         return
-    request = CandidatesRequest(codings, comments, out, text, id_column, codebook=file)
+    request = CandidatesRequest(codings, comments, out, reading_options, codebook=file)
     n = export_project(request, with_personal_data=with_personal_data)
     click.echo(f"{n} comments -> {out}", err=True)
 

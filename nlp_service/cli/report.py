@@ -5,11 +5,11 @@ from pathlib import Path
 import click
 
 from nlp_service.cli.code import progress_bar, silent
-from nlp_service.cli.inspect import RoleOption, as_roles
+from nlp_service.cli.reading import takes_reading_options
 from nlp_service.cli.training import show_problems
 from nlp_service.coding_pool import ModelChoice
 from nlp_service.find_model import find_model
-from nlp_service.ingest.roles import Role
+from nlp_service.ingest.comments import ReadingOptions
 from nlp_service.make_report import FORMATS, ReportRequest, make_report
 from nlp_service.report.quotes import MAX_CHARS, PER_THEME, Pin
 from nlp_service.settings import Settings
@@ -49,13 +49,8 @@ class _PinType(click.ParamType[Pin]):
 @click.option("--previous", type=click.Path(path_type=Path), help="The last wave's report (.json), to show what moved.")
 @click.option("--candidates", type=click.Path(path_type=Path), help="What `themes candidates` found, to show beside.")
 @click.option("--margins", type=click.Path(path_type=Path), help="Stated shares to weight respondents to (YAML).")
-@click.option("--text", multiple=True, metavar="COL", help="Column with open answers; may be given several times.")
-@click.option("--id", "id_column", metavar="COL", help="Column that names each row.")
+@takes_reading_options()
 @click.option("--closed", multiple=True, metavar="COL", help="Closed question to report. [default: all]")
-@click.option("--role", "roles", multiple=True, type=RoleOption(), help="Role of a column; see `themes inspect`.")
-@click.option("--mapping", type=click.Path(path_type=Path), help="Roles saved by `themes inspect --save-mapping`.")
-@click.option("--sheet", metavar="NAME", help="Sheet of a workbook. [default: the first with rows]")
-@click.option("--facilitator", "facilitators", multiple=True, metavar="NAME", help="Who leads a workshop.")
 @click.option("--pin", "pinned", multiple=True, type=_PinType(), metavar="ID[@START-END]", help="Quote this comment.")
 @click.option("--ban", "banned", multiple=True, metavar="ID", help="Never quote this comment.")
 @click.option("--quotes", type=click.IntRange(0, 20), default=PER_THEME, show_default=True, help="Quotes a theme.")
@@ -82,13 +77,8 @@ def report(
     previous: Path | None,
     candidates: Path | None,
     margins: Path | None,
-    text: tuple[str, ...],
-    id_column: str | None,
+    reading_options: ReadingOptions,
     closed: tuple[str, ...],
-    roles: tuple[tuple[str, Role], ...],
-    mapping: Path | None,
-    sheet: str | None,
-    facilitators: tuple[str, ...],
     pinned: tuple[Pin, ...],
     banned: tuple[str, ...],
     quotes: int,
@@ -118,7 +108,7 @@ def report(
     )  # fmt: skip
     request = ReportRequest(
         inputs=inputs, outs=outs, choice=choice, codings=codings, decisions=decisions, codebook=codebook, title=title,
-        text=text, id_column=id_column, sheet=sheet, facilitators=facilitators, closed=closed, roles=as_roles(roles), mapping=mapping, with_personal_data=with_personal_data, previous=previous, candidates=candidates, margins=margins,
+        reading_options=reading_options, closed=closed, with_personal_data=with_personal_data, previous=previous, candidates=candidates, margins=margins,
         pinned=pinned, banned=banned, templates=templates,
         threshold=settings.small_cell if small_cell is None else small_cell,
         max_quote_chars=max_quote_chars, per_theme=quotes, seed=seed, jobs=settings.jobs, store=settings.store,

@@ -11,9 +11,11 @@ from annotation.agreement import Figure
 from annotation.interface import make_interface
 from models.artefact import read_artefact
 from nlp_service.cli.code import progress_bar
+from nlp_service.cli.reading import takes_reading_options
 from nlp_service.cli.training import FitProgress
 from nlp_service.close_round import CloseRequest, close_round
 from nlp_service.find_model import find_model
+from nlp_service.ingest.comments import ReadingOptions
 from nlp_service.round_folder import DECISIONS, SETTLED
 from nlp_service.run_round import (
     CodersAgreement,
@@ -36,17 +38,6 @@ _SHOWN: Final = 10
 def _server_options(command: Callable[..., Any]) -> Callable[..., Any]:
     command = click.option("--token", metavar="TOKEN", help="Its token. [default: THEMES_LABEL_STUDIO_TOKEN]")(command)
     return click.option("--url", metavar="URL", help="Label Studio. [default: THEMES_LABEL_STUDIO_URL]")(command)
-
-
-def _comment_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in (
-        click.option("--facilitator", "facilitators", multiple=True, metavar="NAME", help="As for `themes code`."),
-        click.option("--sheet", metavar="NAME", help="As for `themes code`."),
-        click.option("--id", "id_column", metavar="COL", help="As for `themes code`."),
-        click.option("--text", multiple=True, metavar="COL", help="As for `themes code`."),
-    ):
-        command = option(command)
-    return command
 
 
 @click.group("round")
@@ -97,12 +88,11 @@ def round_() -> None:
     metavar="URL",
     help="Where the server says that something changed: …/label-studio/webhook of `themes serve`.",
 )
-@_comment_options
+@takes_reading_options(as_coded=True)
 @_server_options
 def start(
     codings: Path, files: tuple[Path, ...], labels: int, coders: int, overlap: float, blind: float, out: Path, model: str | None,
-    seed: int, show_question: bool, webhook: str | None, text: tuple[str, ...], id_column: str | None, sheet: str | None,
-    facilitators: tuple[str, ...], url: str | None, token: str | None,
+    seed: int, show_question: bool, webhook: str | None, reading_options: ReadingOptions, url: str | None, token: str | None,
 ) -> None:  # fmt: skip
     """Put comments into two Label Studio projects: one with suggestions, one drawn at random without.
 
@@ -114,7 +104,7 @@ def start(
     """
     settings = Settings()
     request = StartRequest(
-        codings, Source(files, text, id_column, sheet, facilitators), out, settings.registry, labels, coders, overlap, blind,
+        codings, Source(files, reading_options), out, settings.registry, labels, coders, overlap, blind,
         model or settings.model, seed, show_question,
     )  # fmt: skip
     started = start_round(request, _calling(settings, _server(settings, url, token), webhook))
@@ -202,13 +192,12 @@ def status(folder: Path, url: str | None, token: str | None) -> None:
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--folds", type=click.IntRange(2, 10), help="Held-out parts for calibration, as for `themes train`.")
 @click.option("--threads", type=click.IntRange(1, 64), default=2, show_default=True)
-@_comment_options
+@takes_reading_options(as_coded=True)
 @_server_options
 @click.pass_context
 def close(
     context: click.Context, folder: Path, files: tuple[Path, ...], decisions: tuple[Path, ...], gold: Path | None, leave_open: bool,
-    override: str | None, seed: int, folds: int | None, threads: int, text: tuple[str, ...], id_column: str | None, sheet: str | None,
-    facilitators: tuple[str, ...], url: str | None, token: str | None,
+    override: str | None, seed: int, folds: int | None, threads: int, reading_options: ReadingOptions, url: str | None, token: str | None,
 ) -> None:  # fmt: skip
     """Train on the settled decisions, put the model through the gate; if it passes, it codes, and COMMENTS are coded again.
 
@@ -218,7 +207,7 @@ def close(
     """
     settings = Settings()
     request = CloseRequest(
-        folder, settings.registry, Source(files, text, id_column, sheet, facilitators) if files else None, decisions, gold,
+        folder, settings.registry, Source(files, reading_options) if files else None, decisions, gold,
         leave_open, override, seed, folds, threads, settings.jobs, settings.backend, settings.encoder, settings.batch_size,
     )  # fmt: skip
     closed = close_round(request, _server(settings, url, token), report=FitProgress(), start=progress_bar)

@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
+from nlp_service.cli.reading import takes_reading_options
 from nlp_service.cli.training import show_problems
 from nlp_service.estimate_shares import estimate_shares
+from nlp_service.ingest.comments import ReadingOptions
 
 
 @click.command()
@@ -23,6 +25,7 @@ from nlp_service.estimate_shares import estimate_shares
     "--margins", type=click.Path(path_type=Path), help="Stated shares to weight respondents to (YAML); needs --survey."
 )
 @click.option("--survey", multiple=True, type=click.Path(path_type=Path), help="A survey file that was coded.")
+@takes_reading_options(as_coded=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap behind the ranks.")
 def shares(
     codings: Path,
@@ -31,6 +34,7 @@ def shares(
     codebook: Path | None,
     margins: Path | None,
     survey: tuple[Path, ...],
+    reading_options: ReadingOptions,
     seed: int,
 ) -> None:
     """Estimate the share of respondents who raised each theme, with 95 % intervals and ranges of ranks.
@@ -42,7 +46,16 @@ def shares(
     """
     if margins is not None and not survey:
         raise click.UsageError("--margins needs --survey: the files that were coded, which hold the answers.")
-    found = estimate_shares(codings, decisions, out, codebook=codebook, seed=seed, margins=margins, survey=survey)
+    found = estimate_shares(
+        codings,
+        decisions,
+        out,
+        codebook=codebook,
+        seed=seed,
+        margins=margins,
+        survey=survey,
+        reading_options=reading_options,
+    )
     show_problems(list(found.problems))
     for note in found.notes:
         click.echo(f"note: {note}.", err=True)

@@ -7,9 +7,11 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+from nlp_service.cli.reading import takes_reading_options
 from nlp_service.client import BatchStatus, Client
-from nlp_service.code_batch import check_output
-from nlp_service.output import keep_inputs
+from nlp_service.code_batch import SAFEGUARDING, check_output
+from nlp_service.ingest.comments import ReadingOptions
+from nlp_service.output import beside, keep_inputs
 from nlp_service.report.codings_file import written_aside
 from nlp_service.round_folder import write_lines
 from nlp_service.settings import Settings
@@ -22,18 +24,16 @@ from nlp_service.settings import Settings
     "--url", metavar="URL", help="Where the service listens. [default: THEMES_URL, else http://127.0.0.1:8765]"
 )
 @click.option("--consultation", metavar="NAME", help="Which consultation the file belongs to.")
-@click.option("--text", multiple=True, metavar="COL", help="Column with open answers; may be given several times.")
-@click.option("--id", "id_column", metavar="COL", help="Column that names each row.")
-@click.option("--sheet", metavar="NAME", help="Sheet of a workbook.")
+@takes_reading_options()
+@click.option("--all-languages", is_flag=True, help="Code comments that seem not to be in English too.")
 @click.option("--model", metavar="ID", help="Model or codebook of the service's registry.")
 def submit(
     file: Path,
     out: Path | None,
     url: str | None,
     consultation: str | None,
-    text: tuple[str, ...],
-    id_column: str | None,
-    sheet: str | None,
+    reading_options: ReadingOptions,
+    all_languages: bool,
     model: str | None,
 ) -> None:
     """Hand FILE to a service. The API key is read from THEMES_KEY.
@@ -41,14 +41,28 @@ def submit(
     \b
     Examples:
       themes submit survey.csv --out coded.xlsx
+      themes submit wave2.csv --mapping safety.yaml --out coded.xlsx
       THEMES_KEY=themes_… themes submit survey.csv --url https://themes.example.org --consultation "Wave 3"
     """
     settings = Settings()
     if out is not None:
         check_output(out)
-        keep_inputs([out], [file])
+        keep_inputs([out, beside(out, SAFEGUARDING)], [file, reading_options.mapping_file])
+    o = reading_options
     with Client(url or settings.url, key=settings.key) as client:
-        batch = client.submit(file, consultation=consultation, text=list(text), id=id_column, sheet=sheet, model=model)
+        batch = client.submit(
+            file,
+            consultation=consultation,
+            text=o.text,
+            id=o.id_column,
+            role=[f"{column}={role}" for column, role in o.roles.items()],
+            mapping=o.mapping,
+            sheet=o.sheet,
+            facilitator=o.facilitators,
+            with_facilitators=o.with_facilitators,
+            all_languages=all_languages,
+            model=model,
+        )
         click.echo(f"{batch.id}: {batch.n_comments} comments, {batch.n_problems} problems", err=True)
         if out is None:
             click.echo(batch.id)
@@ -72,6 +86,6 @@ def _listed(out: Path, first: Sequence[Mapping[str, Any]]) -> str:
     """Return where the comments to read first are listed: in a workbook's own sheet, else in a file beside the output."""
     if out.suffix.lower() == ".xlsx":
         return "read those on its first sheet before anything else"
-    path = out.with_name(f"{out.name}.safeguarding.jsonl")
+    path = beside(out, SAFEGUARDING)
     write_lines(path, first)
     return f"read those in {path} before anything else"

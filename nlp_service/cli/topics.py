@@ -5,7 +5,9 @@ from pathlib import Path
 import click
 
 from nlp_service.cli.code import progress_bar, silent
+from nlp_service.cli.reading import takes_reading_options
 from nlp_service.find_candidates import CandidatesRequest
+from nlp_service.ingest.comments import ReadingOptions
 from nlp_service.map_topics import map_topics
 
 
@@ -20,8 +22,7 @@ from nlp_service.map_topics import map_topics
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Topics file to write (JSON).")
 @click.option("--map", "picture", type=click.Path(path_type=Path), help="Map to write (HTML, needs no network).")
-@click.option("--text", multiple=True, metavar="COL", help="As given to `themes code`.")
-@click.option("--id", "id_column", metavar="COL", help="As given to `themes code`.")
+@takes_reading_options(as_coded=True)
 @click.option("--codebook", type=click.Path(path_type=Path), help="Codebook of the codings, if not the shipped one.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the topic model.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no list.")
@@ -30,8 +31,7 @@ def topics(
     comments: tuple[Path, ...],
     out: Path,
     picture: Path | None,
-    text: tuple[str, ...],
-    id_column: str | None,
+    reading_options: ReadingOptions,
     codebook: Path | None,
     seed: int,
     quiet: bool,
@@ -42,7 +42,7 @@ def topics(
     Example:
       themes topics --codings codings.jsonl --comments survey.csv --out topics.json --map map.html
     """
-    request = CandidatesRequest(codings, comments, out, text, id_column, codebook=codebook, seed=seed)
+    request = CandidatesRequest(codings, comments, out, reading_options, codebook=codebook, seed=seed)
     found = map_topics(request, picture, start=silent if quiet else progress_bar)
     if not quiet:
         for topic in found.topics:

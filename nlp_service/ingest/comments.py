@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
 from models.text import normalise
@@ -20,7 +19,40 @@ from nlp_service.ingest.transcript import Transcript
 
 BLANK: Final = "blank_text"
 FACILITATOR: Final = "facilitator_turn"
-_NO_ROLES: Final[Mapping[str, Role]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingOptions:
+    """How files are read: the columns and the sheet of surveys, and who leads workshops.
+
+    Codings belong to comments that were read in the same way. What is said last wins: guesses, then `mapping`, then `roles`, then
+    `text` and `id_column`.
+    """
+
+    text: tuple[str, ...] = ()
+    """Columns with open answers. None given: every column whose role is "open"; several are coded together and each comment keeps
+    its question."""
+    id_column: str | None = None
+    """Column that names each row. None given: a column named like `id` if it is unique, else row numbers."""
+    sheet: str | None = None
+    """Sheet of a workbook; the first with rows if not given."""
+    facilitators: tuple[str, ...] = ()
+    """Who leads the workshops, if the transcripts don't show it."""
+    with_facilitators: bool = False
+    """Take their turns too; they are listed as problems otherwise."""
+    mapping: ColumnMapping | None = None
+    """Roles saved from another wave."""
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    """Roles by column name."""
+
+    @property
+    def mapping_file(self) -> Path | None:
+        """Return the file of the mapping, which is an input as the surveys are."""
+        return None if self.mapping is None else self.mapping.file
+
+
+GUESSED: Final = ReadingOptions()
+"""Nothing said: everything is taken for what it looks like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,50 +72,31 @@ class Reading:
     """When respondents answered, as `2026-05`, by the first column that holds nothing but days; those without one are not there."""
 
 
-def read_comments(
-    paths: Sequence[Path],
-    *,
-    text: Sequence[str] = (),
-    id_column: str | None = None,
-    sheet: str | None = None,
-    facilitators: Sequence[str] = (),
-    with_facilitators: bool = False,
-    mapping: ColumnMapping | None = None,
-    roles: Mapping[str, Role] = _NO_ROLES,
-) -> Reading:
+def read_comments(paths: Sequence[Path], reading_options: ReadingOptions = GUESSED) -> Reading:
     """Return the comments of one or more files, in order, and what each respondent answered to closed questions.
 
     Parameters
     ----------
     paths
         Survey exports (see `formats`), or transcripts, each turn a comment.
-    text
-        Columns with open answers. None given: every column whose role is "open"; several are coded together and each
-        comment keeps its question.
-    id_column
-        Column that names each row. None given: a column named like `id` if it is unique, else row numbers.
-    sheet
-        Sheet of a workbook; the first with rows if not given.
-    facilitators, with_facilitators
-        Who leads the workshops, if the transcripts don't show it; and whether their turns are coded too. They are
-        listed as problems otherwise.
-    mapping, roles
-        Roles saved from another wave, and roles by column name; both come before guesses, and `roles` before `mapping`.
+    reading_options
+        How they are read, all in the same way.
 
     Raises
     ------
     InputNotFoundError, InputRefusedError
         If a file is missing or cannot be read, or a column is.
     """
+    o = reading_options
     parts: list[Reading] = []
     for path, prefix in zip(paths, _prefixes(paths), strict=True):
         data, extension = read_bytes(path), path.suffix.lower()
-        workshop = find_workshop(path.name, extension, data, facilitators)
+        workshop = find_workshop(path.name, extension, data, o.facilitators)
         if workshop is not None:
-            parts.append(_read_workshop(path, prefix, workshop, with_facilitators=with_facilitators))
+            parts.append(_read_workshop(path, prefix, workshop, with_facilitators=o.with_facilitators))
             continue
-        table = read_table(path.name, extension, data, sheet)
-        chosen, notes = choose_roles(table, text=text, id_column=id_column, mapping=mapping, roles=roles)
+        table = read_table(path.name, extension, data, o.sheet)
+        chosen, notes = choose_roles(table, text=o.text, id_column=o.id_column, mapping=o.mapping, roles=o.roles)
         parts.append(_read_survey(table, prefix, chosen, notes))
     return Reading(
         tuple(c for part in parts for c in part.comments),

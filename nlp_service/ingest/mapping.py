@@ -1,5 +1,6 @@
 """Roles that an analyst has settled: given by flags, or saved from one wave of a consultation for the next."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from nlp_service.ingest.table import Table
 
 MAX_MAPPING_BYTES: Final = 2_000_000
 _NO_ROLES: Final[Mapping[str, Role]] = MappingProxyType({})
+_SENT: Final = "the mapping"
 _KEYS: Final = ("column", "role", "kind", "question", "option", "order", "separator", "reason")
 _CLOSED_KINDS: Final = {
     Role.SINGLE: AnswerKind.NOMINAL,
@@ -35,8 +37,10 @@ class ColumnMapping:
     """Roles by column name, as saved from a file."""
 
     name: str
-    """The mapping file's name, for notes."""
+    """What notes call it: the mapping file's name."""
     roles: tuple[ColumnRole, ...]
+    file: Path | None = None
+    """Where it was read, which no output may take the place of; None if it came over HTTP."""
 
 
 def choose_roles(
@@ -112,6 +116,19 @@ def _with_mapping(
 
 def write_mapping(path: Path, roles: Sequence[ColumnRole]) -> None:
     """Write roles as YAML that `read_mapping` reads and a person can edit; `path` is written as it is (write aside, then rename)."""
+    text = yaml.safe_dump(_document(roles), allow_unicode=True, sort_keys=False, width=200)
+    path.write_text(
+        f"# Roles of columns, for `themes code --mapping` and `themes inspect --mapping`: edit `role` where it is wrong.\n{text}",
+        encoding="utf-8",
+    )
+
+
+def mapping_to_json(mapping: ColumnMapping) -> str:
+    """Return a mapping as JSON that `mapping_from_json` reads: all that it says of columns."""
+    return json.dumps(_document(mapping.roles))
+
+
+def _document(roles: Sequence[ColumnRole]) -> dict[str, Any]:
     columns = []
     for r in roles:
         line: dict[str, Any] = {"column": r.column, "role": r.role.value, "reason": r.reason}
@@ -121,11 +138,7 @@ def write_mapping(path: Path, roles: Sequence[ColumnRole]) -> None:
         if r.order:
             line["order"] = list(r.order)
         columns.append(line)
-    text = yaml.safe_dump({"columns": columns}, allow_unicode=True, sort_keys=False, width=200)
-    path.write_text(
-        f"# Roles of columns, for `themes code --mapping` and `themes inspect --mapping`: edit `role` where it is wrong.\n{text}",
-        encoding="utf-8",
-    )
+    return {"columns": columns}
 
 
 def read_mapping(path: Path) -> ColumnMapping:
@@ -138,34 +151,53 @@ def read_mapping(path: Path) -> ColumnMapping:
     """
     try:
         if path.stat().st_size > MAX_MAPPING_BYTES:
-            raise _invalid(path, f"it has more than {MAX_MAPPING_BYTES} bytes")
+            raise _invalid(path.name, f"it has more than {MAX_MAPPING_BYTES} bytes")
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise _invalid(path, "it cannot be read as YAML") from error
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        raise _invalid(path.name, "it cannot be read as YAML") from error
+    return ColumnMapping(path.name, _roles(path.name, content), path)
+
+
+def mapping_from_json(text: str) -> ColumnMapping:
+    """Return a mapping that came over HTTP: JSON, since YAML from a stranger may say far more than it holds.
+
+    Raises
+    ------
+    MappingInvalidError
+        If it is no JSON of that shape, or names an unknown role or a column twice.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _invalid(_SENT, "it cannot be read as JSON") from error
+    return ColumnMapping(_SENT, _roles(_SENT, content))
+
+
+def _roles(name: str, content: Any) -> tuple[ColumnRole, ...]:
     lines = content.get("columns") if isinstance(content, dict) else None
     if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
-        raise _invalid(path, "it has no list `columns`")
-    roles = tuple(_role(path, n, line) for n, line in enumerate(lines, 1))
-    names = [r.column.casefold() for r in roles]
-    if len(set(names)) != len(names):
-        raise _invalid(path, "a column stands in it twice")
-    return ColumnMapping(path.name, roles)
+        raise _invalid(name, "it has no list `columns`")
+    roles = tuple(_role(name, n, line) for n, line in enumerate(lines, 1))
+    columns = [r.column.casefold() for r in roles]
+    if len(set(columns)) != len(columns):
+        raise _invalid(name, "a column stands in it twice")
+    return roles
 
 
-def _role(path: Path, number: int, line: dict[str, Any]) -> ColumnRole:
+def _role(of: str, number: int, line: dict[str, Any]) -> ColumnRole:
     name, role = line.get("column"), line.get("role")
     if unknown := [str(key) for key in line if key not in _KEYS]:
-        raise _invalid(path, f"entry {number} has a key that is none of {', '.join(_KEYS)} ({len(unknown)} unknown)")
+        raise _invalid(of, f"entry {number} has a key that is none of {', '.join(_KEYS)} ({len(unknown)} unknown)")
     if not isinstance(name, str) or role not in [r.value for r in Role]:
-        raise _invalid(path, f"entry {number} has no column name, or a role that is none of {', '.join(Role)}")
+        raise _invalid(of, f"entry {number} has no column name, or a role that is none of {', '.join(Role)}")
     kind = line.get("kind")
     if kind is not None and kind not in [k.value for k in AnswerKind]:
-        raise _invalid(path, f"entry {number} has a kind that is none of {', '.join(AnswerKind)}")
+        raise _invalid(of, f"entry {number} has a kind that is none of {', '.join(AnswerKind)}")
     order = line.get("order", [])
     texts = [line.get(key) for key in ("question", "option", "separator")]
     if not isinstance(order, list) or not all(v is None or isinstance(v, str) for v in texts):
         raise _invalid(
-            path, f"entry {number} has an order that is no list, or a question, option or separator that is no text"
+            of, f"entry {number} has an order that is no list, or a question, option or separator that is no text"
         )
     settled = Role(role)
     closed = AnswerKind(kind) if kind is not None and settled in _CLOSED_KINDS else _CLOSED_KINDS.get(settled)
@@ -176,16 +208,16 @@ def _role(path: Path, number: int, line: dict[str, Any]) -> ColumnRole:
         separator = ";"
     if settled not in (Role.MULTI, Role.DEMOGRAPHIC):
         separator = None
+    if separator == "":
+        raise _invalid(of, f"entry {number} has a separator without a character")
     if settled is Role.TICK and (question is None or option is None):
-        raise _invalid(path, f"entry {number} is a tick without its question and option")
-    return ColumnRole(
-        name, settled, f"from {path.name}", closed, question, option, tuple(str(o) for o in order), separator
-    )
+        raise _invalid(of, f"entry {number} is a tick without its question and option")
+    return ColumnRole(name, settled, f"from {of}", closed, question, option, tuple(str(o) for o in order), separator)
 
 
-def _invalid(path: Path, found: str) -> MappingInvalidError:
+def _invalid(name: str, found: str) -> MappingInvalidError:
     return MappingInvalidError(
-        f"{path.name}: {found}.",
-        allowed="a file written by `themes inspect FILE --save-mapping MAPPING`.",
+        f"{name}: {found}.",
+        allowed="a mapping as `themes inspect FILE --save-mapping MAPPING` writes it.",
         next_step="write it again, then edit the roles in it.",
     )

@@ -106,6 +106,15 @@ class AnswerKind(StrEnum):
     MULTI = "multi"
 
 
+ROLE_FORM: Final = f"COL=ROLE, where ROLE is one of: {', '.join(Role)}."
+
+
+def find_role(text: str) -> tuple[str, Role] | None:
+    """Return the column and the role that `COL=ROLE` names, or None; the last "=" counts, so that headers may hold one."""
+    column, _, role = text.rpartition("=")
+    return (column, Role(role)) if column and role in [r.value for r in Role] else None
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnRole:
     """A column's role and why. `kind` is set for closed questions alone."""

@@ -6,7 +6,7 @@ import pytest
 
 from models.vocabulary import RespondentId
 from nlp_service.ingest.answers import ClosedAnswers
-from nlp_service.ingest.comments import read_comments
+from nlp_service.ingest.comments import ReadingOptions, read_comments
 from nlp_service.ingest.roles import AnswerKind
 
 SURVEY = """Response ID,What worries you most?,I feel safe,Priorities - Drugs,Priorities - Litter,Heard,Ward
@@ -23,7 +23,7 @@ R5,The lights in the underpass are out,,,,Library;Online,North
 def answers(tmp_path: Path) -> ClosedAnswers:
     path = tmp_path / "s.csv"
     path.write_text(SURVEY, encoding="utf-8")
-    return read_comments([path], id_column="Response ID").answers
+    return read_comments([path], ReadingOptions(id_column="Response ID")).answers
 
 
 def test_questions_have_kind_and_options_in_order(answers: ClosedAnswers) -> None:

@@ -18,9 +18,10 @@ from models.model import Backend
 from nlp_service.api.batches import FORMATS, negotiated
 from nlp_service.api.problems import NotAcceptableError
 from nlp_service.api.service import Service
-from nlp_service.api.uploads import safe_name
+from nlp_service.api.uploads import MAX_FIELD_BYTES, safe_name
 from nlp_service.code_batch import CodeRequest, code_batch
 from nlp_service.coding_pool import ModelChoice
+from nlp_service.ingest.mapping import mapping_to_json, read_mapping
 from nlp_service.store import database as database_module
 from nlp_service.store.batches import get_batch
 from nlp_service.store.keys import Scope
@@ -286,6 +287,77 @@ def test_bodies_that_are_no_upload_are_refused(local: Parts) -> None:
 
     streamed = post("/v1/batches", headers={**key, "content-type": "application/x-ndjson"}, content=endless())
     assert (streamed.status_code, streamed.json()["code"]) == (413, "too_large")
+
+
+REMARKS = "Ticket,Comment,Notes for analysts\nT-1,Typed in by hand,Lamp is out\nT-2,Typed in by hand,Loud music\n"
+ROLES = ["Ticket=id", "Comment=ignore", "Notes for analysts=open"]
+
+
+def coded_ids(client: TestClient, service: Service, key: dict[str, str], batch: dict[str, Any]) -> list[str]:
+    code_run(service, batch["run"]["id"])
+    url = f"/v1/batches/{batch['id']}/codings"
+    return [c["comment_id"] for c in client.get(url, headers=key).json()["codings"]]
+
+
+def test_columns_have_the_roles_that_the_query_names(local: Parts) -> None:
+    client, service, key = local
+    once = {**key, "idempotency-key": "once"}
+    batch = send(client, once, REMARKS, params={"role": ROLES}).json()
+    assert coded_ids(client, service, key, batch) == ["T-1", "T-2"]
+    assert coded_ids(client, service, key, send(client, key, REMARKS).json()) == ["row-2", "row-3"]
+    assert send(client, once, REMARKS, params={"role": ROLES}).json()["id"] == batch["id"]
+    other = send(client, once, REMARKS, params={"role": [*ROLES[:2], "Notes for analysts=ignore"]})
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
+    absent = send(client, key, REMARKS, params={"role": "Ward=id"})
+    assert (absent.status_code, absent.json()["code"]) == (422, "missing_column")
+
+
+@pytest.mark.parametrize("wrong", ["Quetzal=poet", "Quetzal", "=open", "Quetzal=", ""])
+def test_a_role_that_is_none_is_refused_with_those_that_there_are(local: Parts, wrong: str) -> None:
+    client, _, key = local
+    answer = send(client, key, REMARKS, params={"role": [ROLES[0], wrong]})
+    said = answer.json()
+    assert (answer.status_code, said["code"], said["type"]) == (422, "bad_role", "/errors/bad_role")
+    assert said["title"] == "role 2 of 2 is no column with a role."
+    assert said["allowed"].startswith("COL=ROLE, where ROLE is one of: id, open, single,")
+    assert "themes inspect" in said["next_step"]
+    assert "Quetzal" not in answer.text
+    assert client.get("/v1/batches", headers=key).json()["batches"] == []
+
+
+def test_a_saved_mapping_comes_in_the_form_and_a_role_in_the_query_comes_before_it(
+    local: Parts, tmp_path: Path
+) -> None:
+    client, service, key = local
+    lines = "".join(f"- {{column: {c}, role: {r}}}\n" for c, r in (role.split("=") for role in [*ROLES, "Gone=id"]))
+    (tmp_path / "roles.yaml").write_text(f"columns:\n{lines}")
+    mapping = mapping_to_json(read_mapping(tmp_path / "roles.yaml"))
+    once = {**key, "idempotency-key": "once"}
+    batch = send(client, once, REMARKS, data={"mapping": mapping}).json()
+    assert "in.csv: 1 column(s) of the mapping are not in it: 'Gone'." in batch["notes"]
+    assert coded_ids(client, service, key, batch) == ["T-1", "T-2"]
+    assert send(client, once, REMARKS, data={"mapping": mapping}).json()["id"] == batch["id"]
+    assert send(client, once, REMARKS).json()["code"] == "idempotency_mismatch"
+    told = send(client, key, REMARKS, data={"mapping": mapping}, params={"role": "Comment=open"}).json()
+    assert told["n_comments"] == 4
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"mapping": "columns: []"}, "mapping_invalid"),
+        ({"mapping": '{"columns": [{"column": "Ward", "role": "poet"}]}'}, "mapping_invalid"),
+        ({"mapping": " " * MAX_FIELD_BYTES}, "mapping_invalid"),
+        ({"mapping": " " * (MAX_FIELD_BYTES + 1)}, "bad_upload"),
+        ({"roles": "{}"}, "bad_upload"),
+    ],
+    ids=["YAML", "no role", "as long as it may be", "too long", "another field"],
+)
+def test_a_form_with_another_field_than_a_mapping_is_refused(parts: Parts, fields: dict[str, str], code: str) -> None:
+    client, _, key = parts
+    answer = send(client, key, REMARKS, data=fields)
+    assert (answer.status_code, answer.json()["code"]) == (422, code), answer.text
+    assert client.get("/v1/batches", headers=key).json()["batches"] == []
 
 
 def test_with_too_many_comments_waiting_no_batch_is_taken(local: Parts) -> None:

@@ -20,8 +20,9 @@ from nlp_service.client import (
     ServiceError,
     ServiceUnreachableError,
 )
+from nlp_service.ingest.mapping import read_mapping
 from nlp_service.store.keys import Scope
-from tests.service_parts import code_run, key_of, serving
+from tests.service_parts import code_run, key_of, listening, serving
 
 BATCH = {
     "id": "b-1", "consultation": "town", "n_rows": 2, "n_comments": 2, "n_problems": 0,
@@ -96,6 +97,30 @@ def test_the_async_client_goes_the_whole_way(small_model: Path, tmp_path: Path) 
 
         asyncio.run(go())
     assert [json.loads(line)["comment_id"] for line in (tmp_path / "out.jsonl").read_text().splitlines()] == ["a", "b"]
+
+
+def test_both_clients_say_how_a_file_is_read(small_model: Path, tmp_path: Path) -> None:
+    path, saved = tmp_path / "in.csv", tmp_path / "roles.yaml"
+    french = "Il y a trop de bruit dans la rue le soir et personne ne vient quand on appelle."
+    path.write_text(f"Ticket,Comment,Notes for analysts\nT-1,Typed in by hand,Lamp is out\nT-2,Typed,{french}\n")
+    saved.write_text("columns:\n- {column: Ticket, role: id}\n- {column: Notes for analysts, role: open}\n")
+    mapping, role = read_mapping(saved), ["Comment=ignore"]
+    with serving(small_model, tmp_path) as (plain, service), listening(service) as url:
+        header = key_of(service, Scope.SUBMIT)
+        key = header["authorization"].removeprefix("Bearer ")
+
+        async def go() -> str:
+            async with AsyncClient(url, key=key) as client:
+                return (await client.submit(path, mapping=mapping, role=role, all_languages=True)).id
+
+        with Client(url, key=key) as client:
+            one = client.submit(path, mapping=mapping, role=role, all_languages=True).id
+            alone = client.submit(path, mapping=mapping, role=role, all_languages=False)
+        for batch in (one, asyncio.run(go())):
+            code_run(service, plain.get(f"/v1/batches/{batch}", headers=header).json()["run"]["id"])
+            codings = plain.get(f"/v1/batches/{batch}/codings", headers=header).json()["codings"]
+            assert [c["comment_id"] for c in codings] == ["T-1", "T-2"]
+    assert (alone.n_comments, alone.n_problems) == (1, 1)
 
 
 def test_a_busy_service_is_asked_again_with_the_same_idempotency_key(tmp_path: Path) -> None:

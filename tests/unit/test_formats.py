@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nlp_service.ingest.comments import read_comments
+from nlp_service.ingest.comments import ReadingOptions, read_comments
 from nlp_service.ingest.encoding import decode
 from nlp_service.ingest.formats import read_table
 from nlp_service.ingest.table import MAX_CELLS, InputRefusedError, check_cells
@@ -68,7 +68,7 @@ def test_spss_has_questions_for_names_labels_for_codes_and_their_order(tmp_path:
     )  # fmt: skip
     path = tmp_path / "s.sav"
     path.write_bytes(data)
-    reading = read_comments([path], text=["Q1"])
+    reading = read_comments([path], ReadingOptions(text=("Q1",)))
     assert [c.text for c in reading.comments] == [
         "Dealers by the lifts, every evening",
         "Café owners are worried too, I hear",

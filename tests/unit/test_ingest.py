@@ -6,7 +6,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from nlp_service.ingest.comments import read_comments
+from nlp_service.ingest.comments import ReadingOptions, read_comments
 from nlp_service.ingest.table import MAX_COLUMNS, InputNotFoundError, InputRefusedError
 from tests.broken_files import BROKEN, Case, run_case, workbook
 from tests.generated_tables import check_table
@@ -44,7 +44,7 @@ def test_a_workbook_keeps_row_numbers_types_and_gaps(tmp_path: Path) -> None:
 
     path = tmp_path / "book.xlsx"
     path.write_bytes(workbook(fill))
-    reading = read_comments([path], text=["text"])
+    reading = read_comments([path], ReadingOptions(text=("text",)))
     assert [(c.id, c.text, c.row) for c in reading.comments] == [
         ("row-2", "a b", 2),
         ("row-4", "5", 4),
@@ -65,7 +65,7 @@ def test_open_questions_are_found_and_dates_and_scales_are_not(lines_file: Write
 
 def test_several_questions_keep_their_question_and_respondent(lines_file: Write) -> None:
     path = lines_file("s.csv", "id,Worries,Wishes\n7,dealers,lights\n8,,patrols\n")
-    reading = read_comments([path], text=["Worries", "Wishes"])
+    reading = read_comments([path], ReadingOptions(text=("Worries", "Wishes")))
     assert [(c.id, c.question, c.respondent) for c in reading.comments] == [
         ("7/1", "Worries", "7"),
         ("7/2", "Wishes", "7"),
@@ -100,7 +100,7 @@ def test_windows_1252_is_read_and_said(tmp_path: Path) -> None:
 
 def test_column_names_match_whatever_their_case_and_white_space(lines_file: Write) -> None:
     path = lines_file("s.csv", "ID,What  worries\nyou?\n".replace("\nyou", " you") + "1,noise\n")
-    assert read_comments([path], text=["what worries you?"]).comments[0].text == "noise"
+    assert read_comments([path], ReadingOptions(text=("what worries you?",))).comments[0].text == "noise"
 
 
 def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_no_error_repeats_what_a_resident_wrote(lines_file: Write) -> None:
         f"id,text\n,{secret}\n1,{secret},{secret},x\n",
     ):
         try:
-            reading = read_comments([lines_file("s.csv", content)], id_column="id")
+            reading = read_comments([lines_file("s.csv", content)], ReadingOptions(id_column="id"))
         except InputRefusedError as error:
             assert secret not in str(error)
         else:

@@ -4,7 +4,7 @@ import csv
 import io
 from pathlib import Path
 
-from nlp_service.ingest.comments import read_comments
+from nlp_service.ingest.comments import ReadingOptions, read_comments
 from nlp_service.ingest.formats import read_table
 from nlp_service.ingest.roles import Role, guess_roles
 from nlp_service.ingest.table import Table
@@ -74,7 +74,7 @@ def test_a_qualtrics_field_finds_its_column_too(tmp_path: Path) -> None:
     path = tmp_path / "q.csv"
     with path.open("w", newline="") as file:
         csv.writer(file).writerows(QUALTRICS)
-    assert read_comments([path], text=["q1"]).comments[0].id == "R_1a"
+    assert read_comments([path], ReadingOptions(text=("q1",))).comments[0].id == "R_1a"
 
 
 def test_surveymonkey_has_two_rows_and_a_question_over_its_options() -> None:

@@ -1,13 +1,21 @@
 """Columns get the role they have, with the reason; an analyst's word comes before a guess, and is kept for the next wave."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nlp_service.cli.main import run
-from nlp_service.ingest.comments import read_comments
-from nlp_service.ingest.mapping import MappingInvalidError, choose_roles, read_mapping, write_mapping
-from nlp_service.ingest.roles import AnswerKind, Role, guess_roles
+from nlp_service.ingest.comments import ReadingOptions, read_comments
+from nlp_service.ingest.mapping import (
+    MappingInvalidError,
+    choose_roles,
+    mapping_from_json,
+    mapping_to_json,
+    read_mapping,
+    write_mapping,
+)
+from nlp_service.ingest.roles import AnswerKind, Role, find_role, guess_roles
 from nlp_service.ingest.scales import find_scale
 from nlp_service.ingest.table import InputRefusedError, Row, Table
 
@@ -116,7 +124,7 @@ def test_full_postcodes_are_kept_out_and_districts_are_kept() -> None:
 
 
 def test_what_is_told_comes_before_a_guess(survey: Path) -> None:
-    reading = read_comments([survey], roles={"ward": Role.ID, "Email": Role.OPEN})
+    reading = read_comments([survey], ReadingOptions(roles={"ward": Role.ID, "Email": Role.OPEN}))
     assert {p.code for p in reading.problems} == {"duplicate_id"}
     assert {c.question for c in reading.comments} == {"What worries you most?", "Email"}
 
@@ -129,7 +137,7 @@ def test_a_saved_mapping_serves_the_next_wave_and_says_what_changed(survey: Path
         SURVEY.replace("Submitted", "When").replace("I feel safe at night", "I feel safe at night"), encoding="utf-8"
     )
     mapping = read_mapping(saved)
-    reading = read_comments([second], mapping=mapping)
+    reading = read_comments([second], ReadingOptions(mapping=mapping))
     assert not any(q.name == "Ward" for q in reading.answers.questions)
     assert any("'Submitted'" in n for n in reading.notes)
     assert any("'When'" in n for n in reading.notes)
@@ -151,12 +159,48 @@ def test_a_mapping_read_back_is_the_one_written(survey: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     "content",
-    ["[]", "columns: 1", "columns: [1]", "columns:\n- {column: a, role: poet}", "columns:\n- {column: a, role: id}\n- {column: A, role: id}", "a: [", "columns:\n- {column: a, role: tick}", "columns:\n- {column: a, role: id, colour: red}"],
+    ["[]", "columns: 1", "columns: [1]", "columns:\n- {column: a, role: poet}", "columns:\n- {column: a, role: id}\n- {column: A, role: id}", "a: [", "columns:\n- {column: a, role: tick}", "columns:\n- {column: a, role: id, colour: red}", "columns:\n- {column: a, role: multi, separator: ''}", "columns:\n- {column: a, role: scale, order: [2026-99-99]}"],
 )  # fmt: skip
 def test_a_bad_mapping_is_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "m.yaml").write_text(content)
     with pytest.raises(MappingInvalidError):
         read_mapping(tmp_path / "m.yaml")
+
+
+def test_a_mapping_sent_as_json_says_all_that_the_file_says(survey: Path, tmp_path: Path) -> None:
+    assert run(["inspect", str(survey), "--save-mapping", str(tmp_path / "m.yaml")]) == 0
+    read = read_mapping(tmp_path / "m.yaml")
+    sent = mapping_from_json(mapping_to_json(read))
+    assert [replace(r, reason="") for r in sent.roles] == [replace(r, reason="") for r in read.roles]
+    assert (read.name, read.file, sent.file) == ("m.yaml", tmp_path / "m.yaml", None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "1", "columns: []", '{"columns": [1]}', '{"columns": [{"column": "a", "role": ["id"]}]}', '{"columns": [{"column": 1, "role": "id"}]}',
+     '{"columns": [{"column": "a", "role": "id", "kind": {}}]}', '{"columns": [{"column": "a", "role": "multi", "separator": ""}]}', "[" * 100_000],
+    ids=lambda t: t[:40],
+)  # fmt: skip
+def test_json_that_is_no_mapping_is_refused(text: str) -> None:
+    with pytest.raises(MappingInvalidError, match="the mapping: "):
+        mapping_from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Ward=demographic", ("Ward", Role.DEMOGRAPHIC)),
+        ("a=b=open", ("a=b", Role.OPEN)),
+        ("=open", None),
+        ("Ward", None),
+        ("Ward=", None),
+        ("Ward=poet", None),
+        ("Ward= open", None),
+        ("", None),
+    ],
+)
+def test_a_role_is_what_stands_behind_the_last_equals_sign(text: str, found: tuple[str, Role] | None) -> None:
+    assert find_role(text) == found
 
 
 def test_inspect_shows_columns_and_codes_nothing(

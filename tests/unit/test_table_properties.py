@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.text import normalise
-from nlp_service.ingest.comments import BLANK, read_comments
+from nlp_service.ingest.comments import BLANK, ReadingOptions, read_comments
 from nlp_service.ingest.table import InputRefusedError
 from tests import attacks, made_files
 
@@ -46,7 +46,7 @@ def tables(draw: st.DrawFn, pieces: tuple[str, ...]) -> Rows:
 
 
 def check(path: Path, rows: Rows) -> None:
-    reading = read_comments([path], text=["text"], id_column="id")
+    reading = read_comments([path], ReadingOptions(text=("text",), id_column="id"))
     column = rows[0].index("text")
     written = {row[0]: row[column] for row in rows[1:]}
     said = {i: t for i, t in written.items() if normalise(t).text}

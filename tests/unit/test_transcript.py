@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nlp_service.cli.main import run
-from nlp_service.ingest.comments import read_comments
+from nlp_service.ingest.comments import ReadingOptions, read_comments
 from nlp_service.ingest.formats import find_workshop
 from nlp_service.ingest.table import InputRefusedError
 from nlp_service.ingest.transcript import UNKNOWN, looks_like_transcript, read_transcript
@@ -120,7 +120,7 @@ def test_turns_are_comments_and_facilitators_are_listed(tmp_path: Path) -> None:
     assert {p.code for p in reading.problems} == {"facilitator_turn", "before_first_speaker"}
     assert len({c.id for c in reading.comments}) == len(reading.comments)
     assert all(c.respondent is not None and c.respondent.startswith(("workshop-1:", "workshop-2:")) for c in reading.comments)  # fmt: skip
-    every = read_comments([SAMPLES / "workshop-1.vtt"], with_facilitators=True)
+    every = read_comments([SAMPLES / "workshop-1.vtt"], ReadingOptions(with_facilitators=True))
     assert [p.code for p in every.problems] == []
     out = tmp_path / "w.jsonl"
     assert run(["code", str(SAMPLES / "workshop-1.vtt"), "--out", str(out), "--quiet", "--jobs", "1"]) == 0

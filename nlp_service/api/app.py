@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import compile_path
 
+from models.counts import counted
 from models.vocabulary import Codebook, CodedComment, ThemesError
 from nlp_service.api import administration, batches, error_pages, models, webhooks
 from nlp_service.api.description import describe
@@ -250,11 +251,10 @@ async def _invalid(request: Request, error: Exception) -> Response:
     allowed = f"what /openapi.json says of {request.method} {route}."
     if route == _CLASSIFY:
         allowed = f"texts: 1 to {MAX_TEXTS} texts of 1 to {MAX_TEXT_CHARS} characters; model, codebook, consultation: text or left out."
-    what = "field is not as it" if len(found) == 1 else "fields are not as they"
     return problem(
         422,
         "invalid_request",
-        f"{len(found)} {what} must be.",
+        f"{counted(len(found), 'field is not as it must be', 'fields are not as they must be')}.",
         allowed=allowed,
         next_step="mend the fields listed; a JSON body comes with the header `content-type: application/json`.",
         fields=[_field(e) for e in found[:_SHOWN_ERRORS]],

@@ -5,6 +5,7 @@ from typing import Final
 
 import click
 
+from models.counts import counted
 from nlp_service.erase_files import make_places
 from nlp_service.erase_respondent import erase_respondent
 from nlp_service.settings import Settings
@@ -38,8 +39,8 @@ def erase(respondent: str, consultation: str | None, paths: tuple[Path, ...]) ->
         actor="cli",
         places=make_places(settings, paths),
     )
-    click.echo(f"{done.n_comments} comments in {len(done.batches)} batches", err=True)
-    click.echo(f"{done.n_lines} lines of files, {done.n_tasks} tasks in Label Studio", err=True)
+    click.echo(f"{counted(done.n_comments, 'comment')} in {counted(len(done.batches), 'batch', 'batches')}", err=True)
+    click.echo(f"{counted(done.n_lines, 'line')} of files, {counted(done.n_tasks, 'task')} in Label Studio", err=True)
     for model in done.learnt_from.models:
         click.echo(f"trained on them: {model}")
     for model in done.learnt_from.unknown:

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from models.artefact import read_artefact
+from models.counts import counted
 from models.model import Backend, build_classifier
 from models.registry import Registry, pin, read_registry, roll_back
 from models.vocabulary import ModelId
@@ -43,7 +44,7 @@ def verify(id_or_dir: str | None) -> None:
     artefact = read_artefact(find_model(settings.registry, id_or_dir, default=settings.model))
     build_classifier(artefact, backend=Backend(settings.backend), encoder=settings.encoder)
     click.echo(
-        f"{artefact.model_id}: intact; codebook {artefact.codebook.ref} ({len(artefact.codebook.codable)} themes), "
+        f"{artefact.model_id}: intact; codebook {artefact.codebook.ref} ({counted(len(artefact.codebook.codable), 'theme')}), "
         f"encoder {artefact.encoder}"
     )
 

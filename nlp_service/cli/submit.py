@@ -7,6 +7,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+from models.counts import counted
 from nlp_service.client import BatchStatus, Client
 from nlp_service.code_batch import check_output
 from nlp_service.output import keep_inputs
@@ -49,7 +50,9 @@ def submit(
         keep_inputs([out], [file])
     with Client(url or settings.url, key=settings.key) as client:
         batch = client.submit(file, consultation=consultation, text=list(text), id=id_column, sheet=sheet, model=model)
-        click.echo(f"{batch.id}: {batch.n_comments} comments, {batch.n_problems} problems", err=True)
+        click.echo(
+            f"{batch.id}: {counted(batch.n_comments, 'comment')}, {counted(batch.n_problems, 'problem')}", err=True
+        )
         if out is None:
             click.echo(batch.id)
             return
@@ -63,9 +66,9 @@ def submit(
         with written_aside(out) as aside:
             client.download(done.id, aside)
         first = client.disclosures(done.id)
-    click.echo(f"{done.n_done} comments coded; {done.model}, {done.codebook} -> {out}", err=True)
+    click.echo(f"{counted(done.n_done, 'comment')} coded; {done.model}, {done.codebook} -> {out}", err=True)
     if first:
-        click.echo(f"{len(first)} comments may disclose harm: {_listed(out, first)}", err=True)
+        click.echo(f"{counted(len(first), 'comment')} may disclose harm: {_listed(out, first)}", err=True)
 
 
 def _listed(out: Path, first: Sequence[Mapping[str, Any]]) -> str:

@@ -137,7 +137,7 @@ def test_within_one_consultation_lines_without_words_are_told_of_and_no_file_is_
     path = tmp_path / "codings.jsonl"
     write_lines(path, [{"comment_id": "p1"}])
     assert forget("p1", path, everywhere=False).left == (
-        "a file: 1 lines without words have the id, and may be somebody else's",
+        "a file: 1 line without words has the id, and may be somebody else's",
     )
 
 
@@ -201,7 +201,7 @@ def test_a_round_forgets_its_tasks_and_answers_and_never_asks_again(tmp_path: Pa
     done = forget("p1", tmp_path)
     key = next(t.key for t in plan.tasks if t.comment.id == "c1")
     assert (done.n_lines, holding(tmp_path), read_erased(folder).left) == (2, [], frozenset({key}))
-    assert done.left == ("round: 1 tasks in Label Studio, which no settings name",)
+    assert done.left == ("round: 1 task in Label Studio, which no settings name",)
     assert [t.comment.id for t in read_round(folder).tasks] == ["c0", "c2", "c3"]
     assert without_erased(plan, folder) == read_round(folder)
     assert forget("p2", folder).n_lines == 1
@@ -214,7 +214,7 @@ def test_without_label_studio_what_is_left_there_is_told_and_the_rest_is_gone(tm
     write_round(folder, plan_of_four().with_project(Kind.BLIND, 7))
     gone = Server("http://127.0.0.1:9", "token", 1.0)
     done, _ = forgotten("p1", Places(tmp_path / "none", (folder,), gone))
-    assert done.left == ("round: 1 tasks in Label Studio (label_studio_failed)",)
+    assert done.left == ("round: 1 task in Label Studio (label_studio_failed)",)
     assert (done.n_lines, holding(tmp_path)) == (1, [])
     assert json.loads((folder / ERASED).read_text())["left"]
 
@@ -298,9 +298,9 @@ def test_the_command_says_what_was_erased_and_what_is_left(
     assert run(["erase", "p1", "--from", str(decisions)]) == 0
     said = capsys.readouterr().err
     assert "0 comments in 0 batches" in said
-    assert "1 lines of files, 0 tasks in Label Studio" in said
+    assert "1 line of files, 0 tasks in Label Studio" in said
     write_round(tmp_path / "round", plan_of_four())
     assert run(["erase", "p2", "--from", str(tmp_path)]) == 3
-    assert "left: round: 1 tasks" in capsys.readouterr().err
+    assert "left: round: 1 task" in capsys.readouterr().err
     assert run(["erase", "p2", "--from", str(tmp_path / "absent")]) == 3
     assert "erase_refused" in capsys.readouterr().err

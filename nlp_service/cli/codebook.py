@@ -13,6 +13,7 @@ from models.counts import counted
 from nlp_service.change_codebook import (
     change_file,
     export_codebook,
+    find_changes,
     import_codebook,
     part_from_text,
     promote_candidate,
@@ -76,16 +77,25 @@ def check(context: click.Context, file: Path | None) -> None:
 def diff(old: Path, new: Path | None) -> None:
     """Say what changed from OLD to NEW, theme by theme, and which changes can alter how comments are coded (marked *).
 
-    Without NEW the shipped codebook is compared.
+    Without NEW the shipped codebook is compared. The change files beside NEW (NAME.change.json) tell what was merged, split,
+    retired or given another id.
 
     \b
     Example:
       themes codebook diff wave1.yaml wave2.yaml
     """
-    before, after = read_codebook(old), read_codebook(new or SHIPPED)
-    changes = compare_codebooks(before, after)
+    path = new or SHIPPED
+    before, after = read_codebook(old), read_codebook(path)
+    way = find_changes(before, after, path.parent)
+    changes = compare_codebooks(before, after, way)
     for c in changes:
         click.echo(f"{'*' if c.touches_labels else ' '} {c.kind:<9} {c.theme:<16} {c.text}")
+    if not way and any(c.kind == "removed" for c in changes):
+        click.echo(
+            f"note: no change files beside {path.name} lead from {before.ref} to {after.ref}: what was merged, split or given another "
+            "id shows as removed and added.",
+            err=True,
+        )
     touched = len({c.theme for c in changes if c.touches_labels})
     click.echo(
         f"{before.ref} -> {after.ref}: {counted(len(changes), 'change')}, {counted(touched, 'theme')} whose labels they can alter",

@@ -115,6 +115,8 @@ class FilesErased:
     """In Label Studio."""
     left: tuple[str, ...]
     """What is still to be done."""
+    n_files: int
+    """That were looked through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ class FileErasure:
         finally:
             for aside in asides:
                 aside.unlink(missing_ok=True)
-        return FilesErased(sum(len(f.gone) for f in changed), n_tasks, tuple(left))
+        return FilesErased(sum(len(f.gone) for f in changed), n_tasks, tuple(left), len(self._files))
 
     def _doubts(self) -> list[str]:
         left = [

@@ -201,7 +201,7 @@ def test_a_round_from_codings_to_a_model_that_codes(studio: Studio, small_model:
     assert "59 comments settled" in studio.themes("round", "pull", "round-1")
     assert lines(out / "decisions.jsonl") == kept
     assert "0 tasks added" in studio.themes(*begin)
-    assert "0 lines of files, 0 tasks" in studio.themes("erase", somebody["comment_id"], "--from", out)
+    assert "error respondent_not_found" in studio.themes("erase", somebody["comment_id"], "--from", out, expect=4)
 
     others = [line["comment_id"] for line in differed if line is not somebody]
     elsewhere = shutil.copytree(out, studio.place / "moved")

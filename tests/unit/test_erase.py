@@ -22,7 +22,7 @@ from models.vocabulary import Comment, CommentId, RespondentId
 from models.weights import Base
 from nlp_service.cli.main import run
 from nlp_service.erase_files import EraseError, FilesErased, Places, Wish, look_through_files, make_places
-from nlp_service.erase_respondent import erase_respondent, find_models
+from nlp_service.erase_respondent import RespondentNotFoundError, erase_respondent, find_models
 from nlp_service.round_folder import ERASED, TASKS, read_erased, read_round, without_erased, write_lines, write_round
 from nlp_service.run_round import RoundBusyError, Server, locked
 from nlp_service.settings import Settings
@@ -219,6 +219,39 @@ def test_without_label_studio_what_is_left_there_is_told_and_the_rest_is_gone(tm
     assert json.loads((folder / ERASED).read_text())["left"]
 
 
+@pytest.mark.parametrize("consultation", [None, "Wave 3"])
+def test_who_is_found_nowhere_is_not_found_and_nothing_is_changed(
+    decisions: Path, store: Database, consultation: str | None
+) -> None:
+    before, places = decisions.read_bytes(), Places(decisions.parent / "none", (decisions,))
+    with pytest.raises(RespondentNotFoundError) as refused:
+        erase_respondent(store, "P1", consultation=consultation, actor="test", places=places)
+    assert refused.value.found.endswith("neither in the store nor in the files looked through (1).")
+    assert "P1" not in str(refused.value)
+    assert decisions.read_bytes() == before
+    assert [(e.did, e.details) for e in read_entries(store)] == [
+        ("respondent.erase", {"comments": 0, "lines": 0, "tasks": 0})
+    ]
+
+
+def test_an_erasure_given_again_finds_nobody_and_changes_nothing(decisions: Path, store: Database) -> None:
+    places = Places(decisions.parent / "none", (decisions,))
+    done = erase_respondent(store, "p1", consultation=None, actor="test", places=places)
+    assert (done.is_found, done.n_lines) == (True, 1)
+    after = decisions.read_bytes()
+    with pytest.raises(RespondentNotFoundError, match="if it was erased before, nothing is left to do"):
+        erase_respondent(store, "p1", consultation=None, actor="test", places=places)
+    assert decisions.read_bytes() == after
+
+
+def test_where_something_is_left_the_answer_says_so_and_that_nobody_was_found(tmp_path: Path, store: Database) -> None:
+    (tmp_path / "odd.jsonl").write_text(f"{MARKER}\n")
+    places = Places(tmp_path / "none", (tmp_path / "odd.jsonl",))
+    done = erase_respondent(store, "p1", consultation=None, actor="test", places=places)
+    assert (done.is_found, done.n_files) == (False, 1)
+    assert done.left == ("odd.jsonl: 1 line that is no JSON object was not looked through",)
+
+
 def test_a_round_that_another_process_works_on_is_left_whole(tmp_path: Path) -> None:
     folder = tmp_path / "round"
     write_round(folder, plan_of_four())
@@ -302,5 +335,16 @@ def test_the_command_says_what_was_erased_and_what_is_left(
     write_round(tmp_path / "round", plan_of_four())
     assert run(["erase", "p2", "--from", str(tmp_path)]) == 3
     assert "left: round: 1 task" in capsys.readouterr().err
+    assert run(["erase", "p2", "--from", str(tmp_path)]) == 3
+    said = capsys.readouterr().err
+    assert "note: nothing was found under that id, neither in the store nor in the files looked through (2)." in said
+    assert "left: round: 1 task" in said
+    assert run(["erase", "P3", "--from", str(decisions), "--consultation", "Wave 3"]) == 4
+    said = capsys.readouterr().err
+    assert "error respondent_not_found: nothing was found under that id" in said
+    assert (
+        "next: check its spelling, the consultation, and the places looked through (--from, THEMES_ERASE_FROM)" in said
+    )
+    assert MARKER not in said
     assert run(["erase", "p2", "--from", str(tmp_path / "absent")]) == 3
     assert "erase_refused" in capsys.readouterr().err

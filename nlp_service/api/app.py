@@ -19,6 +19,7 @@ from nlp_service.api import administration, batches, error_pages, models, webhoo
 from nlp_service.api.description import describe
 from nlp_service.api.middleware import BodyLimit, BusyCheck, HostCheck, RequestLog
 from nlp_service.api.names import Name
+from nlp_service.api.parameters import known_parameters
 from nlp_service.api.permission import ACCESS, RateLimits, TheCaller, gate
 from nlp_service.api.problems import problem, problem_of
 from nlp_service.api.service import Service
@@ -149,7 +150,7 @@ def make_app(service: Service, *, write_log: Callable[[dict[str, str | int | flo
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        dependencies=[Depends(gate)],
+        dependencies=[Depends(gate), Depends(known_parameters)],
         lifespan=_lifespan,
     )
     app.state.service, app.state.rate_limits = service, RateLimits(service.settings.requests_a_minute)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import httpx
 
+from models.counts import counted
 from models.vocabulary import ThemesError
 
 TIMEOUT_S: Final = 60.0
@@ -114,7 +115,7 @@ class LabelStudio:
         body = b"[" + b",".join(batch) + b"]"
         answer = _mapping(self._call("POST", f"/api/projects/{project}/import", content=body))
         if answer.get("task_count") != len(batch):
-            raise _odd(f"of {len(batch)} tasks sent, {answer.get('task_count')!r:.20} were taken")
+            raise _odd(f"of {counted(len(batch), 'task')} sent, it says that it took {answer.get('task_count')!r:.20}")
 
     def export(self, project: int) -> list[dict[str, Any]]:
         """Return all tasks of a project with their annotations, as Label Studio exports them.
@@ -131,7 +132,7 @@ class LabelStudio:
         foreign = sum(t.get("project") != project for t in tasks)
         if foreign:
             raise LabelStudioError(
-                f"the export of project {project} holds {foreign} tasks of other projects.",
+                f"the export of project {project} holds {counted(foreign, 'task of another project', 'tasks of other projects')}.",
                 allowed="the tasks of that project alone.",
                 next_step="check that --url is the server the round was started on; nothing was taken.",
             )

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotation.agreement import Answers, Figure
+from models.counts import counted
 from models.vocabulary import ThemeId
 
 FloatArray = NDArray[np.float64]
@@ -218,14 +219,14 @@ def suggest(
             )
     if gain.gain is None or gain.low is None or gain.high is None:
         return Outlook(Advice.GO_ON, gain.why)
-    expected = f"the next {gain.n_more} labels are expected to add {gain.gain:.3f} to micro-F1 ({gain.low:.3f} to {gain.high:.3f})"
+    expected = f"the next {counted(gain.n_more, 'label is', 'labels are')} expected to add {gain.gain:.3f} to micro-F1 ({gain.low:.3f} to {gain.high:.3f})"
     short = [t for t, n in (n_positive or {}).items() if 0 < n < MIN_EXAMPLES]
     if gain.high >= min_gain:
         return Outlook(Advice.GO_ON, expected)
     if short:
         return Outlook(
             Advice.GO_ON,
-            f"{expected}, but {len(short)} themes have fewer than {MIN_EXAMPLES} examples, {short[0]} among them",
+            f"{expected}, but {counted(len(short), 'theme has', 'themes have')} fewer than {MIN_EXAMPLES} examples, such as {short[0]}",
         )
     return Outlook(Advice.STOP, f"{expected}: less than {min_gain}")
 

@@ -25,6 +25,7 @@ from annotation.interface import (
     suggestion_line,
 )
 from models.codebook import codebook_from_document, codebook_to_document
+from models.counts import counted
 from models.vocabulary import Codebook, Comment, CommentId, Problem, RespondentId, Segment, ThemeId, ThemesError
 
 FORMAT: Final = 1
@@ -315,7 +316,7 @@ def read_export(
     gone = len(planned) - len(seen)
     if gone:
         problems.append(
-            Problem("missing_task", f"{gone} tasks of the round are not on the server any more", "give `themes round start` again to put them back")
+            Problem("missing_task", f"{counted(gone, 'task of the round is', 'tasks of the round are')} not on the server any more", "give `themes round start` again to put them back")
         )  # fmt: skip
     codable = {t.id for t in codebook.codable}
     place = {t.key: i for i, t in enumerate(tasks)}

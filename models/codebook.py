@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import yaml
 
+from models.counts import counted
 from models.vocabulary import Codebook, Theme, ThemeId, ThemesError
 
 SHIPPED: Final = Path(__file__).parent / "codebooks" / "community_safety.yaml"
@@ -119,7 +120,12 @@ def check_codebook(path: Path) -> tuple[Codebook | None, list[Finding]]:
         add(listed.line if listed else root.line, "error", "no_themes", "`themes` is not a list of at least one theme.")
         return None, findings
     if len(listed.value) > MAX_THEMES:
-        add(listed.line, "error", "too_many_themes", f"{len(listed.value)} themes; at most {MAX_THEMES} are allowed.")
+        add(
+            listed.line,
+            "error",
+            "too_many_themes",
+            f"{counted(len(listed.value), 'theme')}; at most {MAX_THEMES} are allowed.",
+        )
         return None, findings
     themes: list[tuple[Theme, int]] = []
     for node in listed.value:

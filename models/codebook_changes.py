@@ -45,6 +45,16 @@ class ViewedThemes:
     """Old themes that are no more."""
 
 
+@dataclass(frozen=True, slots=True)
+class FollowedTheme:
+    """Where a label of the old version goes."""
+
+    to: tuple[ThemeId, ...]
+    """Empty if the theme is no more."""
+    is_open: bool
+    """The theme was split: a person says where each label goes."""
+
+
 def promote(codebook: Codebook, theme: Theme) -> CodebookChange:
     """Return the codebook with one more theme, after its sisters or at the end.
 
@@ -154,6 +164,18 @@ def view_themes(changes: Sequence[CodebookChange], themes: Iterable[str]) -> Vie
                 (undecided if targets else retired).add(theme)
         held = new
     return ViewedThemes(frozenset(held), frozenset(undecided), frozenset(retired))
+
+
+def follow_theme(changes: Sequence[CodebookChange], theme: ThemeId) -> FollowedTheme:
+    """Return where a label of the first change's old version goes in the last one's new version."""
+    to: tuple[ThemeId, ...] = (theme,)
+    is_open = False
+    for change in changes:
+        moves = dict(change.moves)
+        places = [moves.get(place, (place,)) for place in to]
+        is_open = is_open or any(len(p) > 1 for p in places)
+        to = tuple(dict.fromkeys(t for p in places for t in p))
+    return FollowedTheme(to, is_open)
 
 
 def change_to_document(change: CodebookChange) -> dict[str, Any]:

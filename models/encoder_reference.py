@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from models.counts import counted
 from models.encoder import FloatArray
 from models.tokens import IntArray
 from models.weights import Base, EncoderWeightsError, Float32
@@ -33,7 +34,7 @@ class ReferenceEncoder:
         absent = [k for k in missing if k.endswith("weight")]
         if absent:
             raise EncoderWeightsError(
-                f"the encoder {base.name} lacks {len(absent)} tensors, among them {absent[0]}.",
+                f"the encoder {base.name} lacks {counted(len(absent), 'tensor')}, among them {absent[0]}.",
                 allowed="a complete sentence-transformers model.",
                 next_step="reinstall the encoder.",
             )

@@ -222,8 +222,15 @@ def roll_back(registry: Path, codebook_id: str, *, at: datetime, reason: str = "
     return _changed(registry, change)
 
 
-def pin(registry: Path, consultation: str, model: ModelId | None, *, at: datetime) -> Registry:
+def pin(
+    registry: Path, consultation: str, model: ModelId | None, *, at: datetime, source: Path | None = None
+) -> Registry:
     """Make one model code a consultation whatever is published later; None takes the pin out.
+
+    Parameters
+    ----------
+    source
+        The folder of a model that was never put forward, as the one that ships: it is copied in, so that the pin outlasts it.
 
     Raises
     ------
@@ -232,7 +239,9 @@ def pin(registry: Path, consultation: str, model: ModelId | None, *, at: datetim
     """
 
     def change(before: Registry) -> Registry:
-        if model is not None and before.find_entry(model) is None:
+        if model is not None and source is not None:
+            _take_in(registry, source, model)
+        elif model is not None and before.find_entry(model) is None:
             raise RegistryError(
                 f"{model!r} is not in the registry.",
                 allowed=", ".join(sorted({e.model for e in before.entries})) or "nothing yet.",

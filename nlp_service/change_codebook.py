@@ -23,6 +23,7 @@ from nlp_service.exchange.qdc_file import read_qdc, write_qdc
 from nlp_service.report.codings_file import written_aside
 
 _MAX_CHANGE_BYTES: Final = 50_000_000
+_SUFFIX: Final = ".change.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Viewed:
 
 def change_file(out: Path) -> Path:
     """Return where a change is written: beside the new codebook."""
-    return out.with_name(f"{out.stem}.change.json")
+    return out.with_name(f"{out.stem}{_SUFFIX}")
 
 
 def write_change(change: CodebookChange, out: Path, *, queue: Sequence[str] = ()) -> None:
@@ -133,6 +134,32 @@ def read_changes(paths: Sequence[Path]) -> list[CodebookChange]:
             "the changes do not follow one on another", "changes from version to version", "give them in order"
         )
     return changes
+
+
+def find_changes(old: Codebook, new: Codebook, folder: Path) -> list[CodebookChange]:
+    """Return the changes that led from one version to another, in order, by the change files of a folder; nothing if one lacks.
+
+    A version that was edited by hand after its change is known by its number, if one change alone has it.
+    """
+    there = [change for file in sorted(folder.glob(f"*{_SUFFIX}")) for change in _readable(file)]
+    way: list[CodebookChange] = []
+    at = new
+    while at.ref != old.ref:
+        numbered = [c for c in there if c.new.ref == at.ref]
+        leads = [c for c in numbered if c.new == at] or numbered
+        if not leads or any(c.moves != leads[0].moves for c in leads):
+            return []
+        there.remove(leads[0])
+        way.insert(0, leads[0])
+        at = leads[0].old
+    return way
+
+
+def _readable(file: Path) -> list[CodebookChange]:
+    try:
+        return read_changes([file])
+    except CodebookChangeError:
+        return []
 
 
 def view_decisions(changes: Sequence[CodebookChange], decisions: Path, out: Path) -> Viewed:

@@ -3,9 +3,11 @@
 from datetime import datetime
 from pathlib import Path
 
-from models.model import ModelNotFoundError
+from models.artefact import STARTER
+from models.model import STARTER_ID, ModelNotFoundError
 from models.registry import Registry, RegistryError, pin, read_registry, roll_back
 from models.vocabulary import ModelId
+from nlp_service.find_model import starter
 from nlp_service.publish_model import GateRefusedError
 from nlp_service.store.audit import add_entry
 from nlp_service.store.database import Database
@@ -19,17 +21,10 @@ def go_back(database: Database, registry: Path, codebook: str, *, reason: str, a
     return after
 
 
-def pin_consultation(
-    database: Database,
-    registry: Path,
-    consultation: str,
-    model: str,
-    *,
-    refused_too: bool,
-    actor: str,
-    now: datetime,
-) -> ModelId:
-    """Let one model of the registry code a consultation whatever is published later.
+def pin_model(registry: Path, consultation: str, model: str, *, refused_too: bool, now: datetime) -> ModelId:
+    """Let one model of the registry, or the one that ships, code a consultation whatever is published later; return its id.
+
+    The one that ships (`starter`) is copied into the registry: a later version of the program ships another.
 
     Parameters
     ----------
@@ -43,21 +38,41 @@ def pin_consultation(
     GateRefusedError
         If the gate refused it when it was put forward last.
     """
-    entry = read_registry(registry).find_entry(model)
+    ours = ModelId(str(starter().model_id))
+    if model in (STARTER_ID, ours):
+        pin(registry, consultation, ours, at=now, source=STARTER)
+        return ours
+    found = read_registry(registry)
+    entry = found.find_entry(model)
     if entry is None:
         raise ModelNotFoundError(
             "the registry has no model of that id.",
-            allowed="the id of a model that was published.",
-            next_step="list what there is: GET /v1/models.",
+            allowed=", ".join([STARTER_ID, *sorted({e.model for e in found.entries})]) + ".",
+            next_step="list what there is: `themes model list`, or GET /v1/models; `themes model publish DIR` puts one there.",
         )
-    is_refused = entry.status == "refused"
-    if is_refused and not refused_too:
+    if entry.status == "refused" and not refused_too:
         raise GateRefusedError(entry, None)
     pin(registry, consultation, entry.model, at=now)
-    details = {"gate": "refused"} if is_refused else {}
-    with database.write() as connection:
-        add_entry(connection, actor, "model.pin", entry.model, consultation=consultation, **details)
     return entry.model
+
+
+def pin_consultation(
+    database: Database,
+    registry: Path,
+    consultation: str,
+    model: str,
+    *,
+    refused_too: bool,
+    actor: str,
+    now: datetime,
+) -> ModelId:
+    """Pin a model as `pin_model` does, and write it down."""
+    pinned = pin_model(registry, consultation, model, refused_too=refused_too, now=now)
+    entry = read_registry(registry).find_entry(pinned)
+    details = {"gate": "refused"} if entry is not None and entry.status == "refused" else {}
+    with database.write() as connection:
+        add_entry(connection, actor, "model.pin", pinned, consultation=consultation, **details)
+    return pinned
 
 
 def unpin_consultation(database: Database, registry: Path, consultation: str, *, actor: str, now: datetime) -> None:

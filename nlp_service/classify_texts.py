@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from models.classifier import Classifier, TextCoding, attach_coding
+from models.counts import counted
 from models.vocabulary import Codebook, CodedComment, Comment, CommentId, ModelId, ThemesError
 
 MAX_TEXTS: Final = 256
@@ -39,7 +40,7 @@ class WaitingRoom:
         """Raise BusyError if a caller who came now would be turned away."""
         if self._n_inside > self._max_waiting:
             raise BusyError(
-                f"{self._n_inside} callers are being served or waiting.",
+                f"{counted(self._n_inside, 'caller is', 'callers are')} being served or waiting.",
                 allowed=f"{self._max_waiting} waiting.",
                 next_step="try again in a second.",
             )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from annotation.round import RoundError
+from models.counts import counted
 from models.model import Backend
 from models.registry import read_registry
 from models.weights import DEFAULT_BASE
@@ -79,7 +80,7 @@ def close_round(
     pulled = pull_round(request.folder, server)
     if pulled.settled.open and not request.leave_open:
         raise RoundError(
-            f"{len(pulled.settled.open)} comments are open: coders disagree or were unsure.",
+            f"{counted(len(pulled.settled.open), 'comment is', 'comments are')} open: coders disagree or were unsure.",
             allowed="a round without open comments.",
             next_step="`themes round adjudicate`, settle them in Label Studio, or add --leave-open to leave them out.",
         )
@@ -101,7 +102,7 @@ def close_round(
         kept = leave_out(decided, of_gold)
         if not kept:
             raise RoundError(
-                f"all {len(decided)} decisions are in the gold set, or of its respondents.",
+                f"all decisions ({len(decided)}) are in the gold set, or of its respondents.",
                 allowed="decisions that are not in it, to train from.",
                 next_step="give more with --decisions, or answer more of the assisted project.",
             )

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from models.artefact import read_artefact
 from models.classifier import attach_coding
+from models.counts import counted
 from models.model import find_model_folder
 from models.vocabulary import CodedComment, Comment
 from nlp_service.coding_pool import ModelChoice, Progress, code_distinct
@@ -127,7 +128,7 @@ def code_inputs(request: CodeRequest, *, start: StartProgress) -> CodedReading:
     if not reading.comments:
         raise InputRefusedError(
             "no_comments",
-            f"none of the {reading.n_rows} rows holds a comment that can be coded ({_why(reading.problems)}).",
+            f"none of {counted(reading.n_rows, 'row')} holds a comment that can be coded ({_why(reading.problems)}).",
             allowed="at least one row with text.",
             next_step="check the columns given with --text and --id.",
         )

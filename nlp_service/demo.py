@@ -5,6 +5,7 @@ from typing import Final
 
 import click
 
+from models.counts import counted
 from models.model import STARTER_ID
 from models.vocabulary import CodedComment, Comment, ThemeId
 from nlp_service.cli.code import progress_bar
@@ -46,7 +47,9 @@ def main() -> None:
     click.echo("\nThe workshops beside it, never added to the survey; facilitators' turns are left out:\n")
     click.echo(workshops_table(workshops.run.codebook, workshops.pairs) + "\n")
     run = batch.run
-    click.echo(f"{run.n_comments} comments of {run.n_rows} people coded by {run.model} in {run.seconds:.1f} s.")
+    click.echo(
+        f"{counted(run.n_comments, 'comment')} of {counted(run.n_rows, 'person', 'people')} coded by {run.model} in {run.seconds:.1f} s."
+    )
     click.echo(f"The coded workbooks: {OUT} and {WORKSHOPS_OUT}\n")
     request = ReportRequest((SAMPLE, *WORKSHOPS), REPORTS, choice, decisions=DECISIONS, title=TITLE, jobs=settings.jobs)
     report = make_report(request, start=progress_bar).report

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from filelock import FileLock, Timeout
 
+from models.counts import counted
 from models.registry import Registry, read_registry, shrink_gold
 from models.vocabulary import ThemesError
 from nlp_service.round_folder import (
@@ -114,6 +115,8 @@ class FilesErased:
     """In Label Studio."""
     left: tuple[str, ...]
     """What is still to be done."""
+    n_files: int
+    """That were looked through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,16 +171,16 @@ class FileErasure:
         finally:
             for aside in asides:
                 aside.unlink(missing_ok=True)
-        return FilesErased(sum(len(f.gone) for f in changed), n_tasks, tuple(left))
+        return FilesErased(sum(len(f.gone) for f in changed), n_tasks, tuple(left), len(self._files))
 
     def _doubts(self) -> list[str]:
         left = [
-            f"{self._wish.name_of(f.path)}: {f.n_odd} lines that are no JSON objects were not looked through"
+            f"{self._wish.name_of(f.path)}: {counted(f.n_odd, 'line that is no JSON object was', 'lines that are no JSON objects were')} not looked through"
             for f in self._files
             if f.n_odd
         ]
         left += [
-            f"{self._wish.name_of(f.path)}: {f.n_maybe} lines without words have the id, and may be somebody else's"
+            f"{self._wish.name_of(f.path)}: {counted(f.n_maybe, 'line without words has', 'lines without words have')} the id, and may be somebody else's"
             for f in self._files
             if f.n_maybe
         ]
@@ -198,7 +201,7 @@ class FileErasure:
             write_erased(folder, erased)
         if not erased.left:
             return 0
-        where = f"{self._wish.name_of(folder, 'round')}: {len(erased.left)} tasks in Label Studio"
+        where = f"{self._wish.name_of(folder, 'round')}: {counted(len(erased.left), 'task')} in Label Studio"
         if self._places.label_studio is None:
             left.append(f"{where}, which no settings name")
             return 0

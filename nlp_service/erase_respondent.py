@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from models.artefact import ArtefactError, read_artefact
 from models.registry import folder_of, read_registry
 from models.trained_on import holds_any
-from models.vocabulary import ModelId
+from models.vocabulary import ModelId, ThemesError
 from nlp_service.erase_files import Places, Wish, look_through_files
 from nlp_service.find_model import starter
 from nlp_service.store import tables
@@ -22,6 +22,23 @@ from nlp_service.store.values import BatchId
 
 _TABLES: Final = ("comments", "codings")
 _KEY: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class RespondentNotFoundError(ThemesError):
+    """Nothing is kept under that id, in any place that was looked through.
+
+    Whether there was anything before cannot be told: the audit log has counts of what was erased, and no names.
+    """
+
+    code = "respondent_not_found"
+
+    def __init__(self, n_files: int) -> None:
+        super().__init__(
+            f"nothing was found under that id, neither in the store nor in the files looked through ({n_files}).",
+            allowed="the id letter by letter as the file has it: a row's id, or the speaker of a workshop.",
+            next_step="check its spelling, the consultation, and the places looked through (--from, THEMES_ERASE_FROM); "
+            "if it was erased before, nothing is left to do.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +63,13 @@ class Erased:
     learnt_from: LearntFrom = field(default_factory=LearntFrom)
     left: tuple[str, ...] = ()
     """What is still to be done; empty once all is gone."""
+    n_files: int = 0
+    """That were looked through."""
+
+    @property
+    def is_found(self) -> bool:
+        """Return whether anything was kept under the id; tasks without a line were left by an earlier erasure, of whomever."""
+        return self.n_comments + self.n_lines > 0
 
 
 def erase_respondent(
@@ -66,6 +90,8 @@ def erase_respondent(
 
     Raises
     ------
+    RespondentNotFoundError
+        If nothing was found, nothing an earlier erasure left was finished, and nothing is left.
     ThemesError
         If a place cannot be used. The store holds the comments still then.
 
@@ -89,7 +115,10 @@ def erase_respondent(
         n_comments, batches = _erase_from_store(
             database, mine, actor, consultation or "all", lines=done.n_lines, tasks=done.n_tasks
         )
-    return Erased(n_comments, batches, done.n_lines, done.n_tasks, learnt_from, done.left)
+    erased = Erased(n_comments, batches, done.n_lines, done.n_tasks, learnt_from, done.left, done.n_files)
+    if not (erased.is_found or erased.n_tasks or erased.left):
+        raise RespondentNotFoundError(erased.n_files)
+    return erased
 
 
 def find_models(registry: Path, written: Iterable[tuple[str, str]]) -> LearntFrom:

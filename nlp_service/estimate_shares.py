@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from models.artefact import STARTER, read_artefact
 from models.codebook import read_codebook
+from models.counts import counted
 from models.prevalence import Prevalence, estimate_prevalence, to_document
 from models.vocabulary import Codebook, DecidedComment, Problem, Theme, ThemeId, ThemesError
 from nlp_service.ingest.comments import GUESSED, ReadingOptions, read_comments
@@ -146,7 +147,9 @@ def read_codings(path: Path) -> CodingsTable:
     if twice is not None:
         raise _refused(path, f"a comment_id occurs twice (line {ids.index(twice) + 1} first)", "one line a comment")
     if len(versions) > 1:
-        raise _refused(path, f"it mixes {len(versions)} models or codebooks", "one run's codings")
+        raise _refused(
+            path, f"it mixes {counted(len(versions), 'model or codebook', 'models or codebooks')}", "one run's codings"
+        )
     array = np.array(rows, np.float64)
     if not ((array >= 0) & (array <= 1)).all():
         raise _refused(path, "a probability lies outside 0 to 1", "probabilities from 0 to 1")
@@ -160,7 +163,7 @@ def _survey_alone(table: CodingsTable, notes: list[str]) -> CodingsTable:
     if len(kept) == len(table.comment_ids):
         return table
     notes.append(
-        f"{len(table.comment_ids) - len(kept)} turns of workshops were left out: shares are of the survey's respondents"
+        f"{counted(len(table.comment_ids) - len(kept), 'turn of a workshop was', 'turns of workshops were')} left out: shares are of the survey's respondents"
     )
     if not kept:
         raise CodingsError(
@@ -218,7 +221,8 @@ def random_sample(decided: Sequence[DecidedComment], notes: list[str]) -> list[D
     blind = [d for d in decided if d.blind]
     if len(blind) < len(decided):
         notes.append(
-            f"{len(decided) - len(blind)} decisions that are not blind were left out: they are no random sample"
+            f"{counted(len(decided) - len(blind), 'decision that is not blind was', 'decisions that are not blind were')} left out: "
+            "no random sample"
         )
     return blind
 
@@ -261,7 +265,9 @@ def estimate_themes(
     labelled = n_decided == n_comments
     part = int(((n_decided > 0) & ~labelled).sum())
     if part:
-        notes.append(f"{part} respondents with some comments decided and others not count as not labelled")
+        notes.append(
+            f"{counted(part, 'respondent counts', 'respondents count')} as not labelled: some comments are decided and others not"
+        )
     notes.extend(_say_if_few_wrote_several(n_comments, labelled))
     weights: NDArray[np.float64] | None = None
     if weigh is not None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from models.counts import counted
 from models.vocabulary import CodedComment, Comment, ThemesError
 from nlp_service.code_batch import protect_pairs
 from nlp_service.protect_comments import OTHER_LANGUAGE, list_disclosures, protect_distinct
@@ -28,7 +29,7 @@ def check_done(batch: BatchRecord) -> None:
     run = batch.run
     if run.state is not RunState.DONE:
         raise NotDoneError(
-            f"the batch is {run.state.value}: {run.n_done} of {batch.n_comments} comments are done.",
+            f"the batch is {run.state.value}: {run.n_done} of {counted(batch.n_comments, 'comment')} done.",
             allowed="a batch that is done.",
             next_step="wait for it, or read the codings that are there as JSON pages.",
         )

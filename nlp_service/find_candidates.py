@@ -24,6 +24,7 @@ from models.candidates import (
     make_material,
     suggested_theme,
 )
+from models.counts import counted
 from models.segment_vectors import SegmentReader
 from models.text import make_segments
 from models.vocabulary import Codebook, CodedComment, Comment, Segment, ThemesError
@@ -165,14 +166,16 @@ def search(
 def _notes(request: CandidatesRequest, n_residual: int, too_few: bool, n_hidden: int) -> tuple[str, ...]:
     notes = []
     if too_few and request.show_all:
-        notes.append(f"only {n_residual} segments carry no theme: read these candidates as hints, not as findings")
+        notes.append(
+            f"only {counted(n_residual, 'segment carries', 'segments carry')} no theme: read these candidates as hints, not as findings"
+        )
     elif too_few:
         notes.append(
-            f"too few: {n_residual} segments carry no theme, at least {MIN_RESIDUAL_SEGMENTS} are needed; --all looks all the same"
+            f"too few: {counted(n_residual, 'segment carries', 'segments carry')} no theme, at least {MIN_RESIDUAL_SEGMENTS} are needed; --all looks all the same"
         )
     if n_hidden:
         notes.append(
-            f"{n_hidden} candidates are hidden: under {MIN_RESPONDENTS} respondents, under stability {MIN_STABILITY}, mostly explained by "
+            f"{counted(n_hidden, 'candidate is', 'candidates are')} hidden: under {MIN_RESPONDENTS} respondents, under stability {MIN_STABILITY}, mostly explained by "
             "themes, or without a phrase that several people used; --all shows them"
         )
     return tuple(notes)
@@ -261,7 +264,7 @@ def read_coded_comments(
     missing = sum(str(c.comment_id) not in comments for c in codings)
     if missing:
         raise CodingsError(
-            f"{request.codings.name} holds {len(codings)} comments, {missing} of which are not in the files given with --comments.",
+            f"{request.codings.name} holds {counted(len(codings), 'comment')}, and the files given with --comments lack {missing} of them.",
             allowed="the files that were coded.",
             next_step="give the same files, with the same options for reading them (--text, --id, --role, --mapping, --sheet) as to `themes code`.",
         )

@@ -56,7 +56,8 @@ def find_unnamed(
 ) -> Path:
     """Return the folder of the model that codes where none is wanted by name; arguments as for `find_model`."""
     if consultation is not None and consultation in registry.pins:
-        return folder_of(registry_folder, registry.pins[consultation])
+        pinned = registry.pins[consultation]
+        return STARTER if pinned == starter().model_id else folder_of(registry_folder, pinned)
     if default is not None:
         return _find_here(registry_folder, registry, default)
     published = registry.find_published(starter().codebook.id)

@@ -12,6 +12,7 @@ from typing import Final
 
 from models.artefact import ArtefactError
 from models.classifier import Classifier
+from models.counts import counted
 from models.model import STARTER_ID, ModelNotFoundError
 from models.registry import Registry
 from models.vocabulary import CodedComment, ThemesError
@@ -250,7 +251,7 @@ class LoadedModels:
                 return self._others[folder]
             if is_caller and self._n_awaiting >= MAX_AWAITING_LOAD:
                 raise BusyError(
-                    f"{self._n_awaiting} callers wait for a model to be loaded.",
+                    f"{counted(self._n_awaiting, 'caller waits', 'callers wait')} for a model to be loaded.",
                     allowed=f"{MAX_AWAITING_LOAD} waiting for that.",
                     next_step="try again in a second.",
                 )

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.artefact import read_artefact
+from models.counts import counted
 from models.model import find_model_folder
 from models.prevalence import Prevalence
 from models.vocabulary import (
@@ -196,7 +197,7 @@ def _coded(request: ReportRequest, start: StartProgress) -> tuple[Reading, Pairs
     missing = sum(str(c.id) not in table for c in reading.comments)
     if missing or len(table) != len(reading.comments):
         raise CodingsError(
-            f"{request.codings.name} holds {len(table)} comments, the files {len(reading.comments)}; {missing} have no coding.",
+            f"{request.codings.name} holds {counted(len(table), 'comment')}, the files {len(reading.comments)}; {counted(missing, 'has', 'have')} no coding.",
             allowed="codings of just these files.",
             next_step="code the same files, in one command, with the same options for reading them (--text, --id, --role, --mapping, --sheet).",
         )

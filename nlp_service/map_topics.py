@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from models.candidates import MIN_PHRASE_RESPONDENTS, MIN_RESPONDENTS, carries_theme
+from models.counts import counted
 from models.segment_vectors import SegmentReader
 from models.text import make_segments
 from models.topics import OUTSIDE, fit_topics, flatten
@@ -94,7 +95,9 @@ def map_topics(request: CandidatesRequest, picture: Path | None, *, start: Start
             means = np.stack([vectors[owner == i].mean(axis=0) for i in range(len(pairs))])
             with written_aside(picture) as drawn:
                 points = _points(pairs, flatten(means, seed=request.seed), of_comments, names, book)
-                write_topic_map(drawn, points, title=f"{len(pairs)} comments by topic, coloured by theme ({book.ref})")
+                write_topic_map(
+                    drawn, points, title=f"{counted(len(pairs), 'comment')} by topic, coloured by theme ({book.ref})"
+                )
     return TopicMap(topics, document["n_segments_outside"])  # type: ignore[arg-type]
 
 

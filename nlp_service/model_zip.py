@@ -14,6 +14,7 @@ from struct import error as StructError  # noqa: N812 -- it is a class
 from typing import Final
 
 from models.artefact import MAX_FILE_BYTES, MAX_FILES
+from models.counts import counted
 from models.vocabulary import ThemesError
 
 MAX_ZIP_BYTES: Final = 100_000_000
@@ -81,7 +82,7 @@ def _check_end(zip_file: Path) -> None:
 
 def _check_list(entries: list[zipfile.ZipInfo], n_bytes: int) -> None:
     if len(entries) > MAX_ENTRIES:
-        raise _refused(f"it holds {len(entries)} files.")
+        raise _refused(f"it holds {counted(len(entries), 'file')}.")
     if len({e.filename.casefold() for e in entries}) != len(entries):
         raise _refused("two files in it have one name.")
     for place, entry in enumerate(entries, 1):

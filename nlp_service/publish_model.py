@@ -11,6 +11,7 @@ import numpy as np
 
 from models.artefact import Artefact, ArtefactError, read_artefact
 from models.classifier import Classifier
+from models.counts import counted
 from models.model import Backend, build_classifier, find_model_folder
 from models.registry import Entry, Gold, Registry, publish, read_registry, refuse
 from models.vocabulary import DecidedComment, ModelId, ThemesError
@@ -168,7 +169,7 @@ def _gold(request: PublishRequest, registry: Registry, artefact: Artefact) -> tu
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if fixed is not None and digest != fixed.sha256 and not request.new_gold:
         raise GoldError(
-            f"{path.name} is not the gold set that was fixed ({fixed.n_comments} comments, SHA-256 {fixed.sha256[:12]}).",
+            f"{path.name} is not the gold set that was fixed ({counted(fixed.n_comments, 'comment')}, SHA-256 {fixed.sha256[:12]}).",
             allowed="one gold set for all models of a codebook, or figures cannot be compared.",
             next_step="give the fixed one, or add --new-gold to fix this one from now on.",
         )

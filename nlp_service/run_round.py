@@ -48,6 +48,7 @@ from annotation.round import (
 )
 from annotation.vectors import make_vectors
 from models.artefact import STARTER, Artefact, read_artefact
+from models.counts import counted
 from models.vocabulary import Comment, CommentId, Decision, Problem, Segment, Suggestion, ThemeId, Verdict
 from nlp_service.estimate_shares import CodingsTable, read_codings
 from nlp_service.find_model import find_model
@@ -203,7 +204,7 @@ def _fill_project(studio: LabelStudio, server: Server, plan: Round, kind: Kind, 
         left = {t.key for t in tasks} - keys_in(studio.export(project))
         if left:
             raise RoundError(
-                f"{len(left)} of {len(tasks)} tasks are not on the server although it took them.",
+                f"of {counted(len(tasks), 'task')} that the server took, {counted(len(left), 'is', 'are')} not there.",
                 allowed="all of them.",
                 next_step="give the same command again; nothing is doubled.",
             )
@@ -227,16 +228,18 @@ def _plan(request: StartRequest, notes: list[str]) -> Round:
     absent = [i for i in table.comment_ids if CommentId(i) not in comments]
     if absent:
         raise RoundError(
-            f"{len(absent)} of {len(table.comment_ids)} codings are of comments that the files do not hold.",
+            f"of {counted(len(table.comment_ids), 'coding')}, {counted(len(absent), 'is of a comment', 'are of comments')} that the files do not hold.",
             allowed="the files, in the order and with the columns, that the codings were made from.",
             next_step="give the same files, with the same options for reading them (--text, --id, --role, --mapping, --sheet) as to `themes code`.",
         )
     if request.labels > len(table.comment_ids):
-        notes.append(f"there are {len(table.comment_ids)} comments: all of them are in the round")
+        notes.append(
+            f"{counted(len(table.comment_ids), 'comment is there: it is', 'comments are there: all of them are')} in the round"
+        )
     long = {i for i in table.comment_ids if len(comments[CommentId(i)].text) > MAX_SHOWN_CHARS}
     if long:
         notes.append(
-            f"{len(long)} comments of more than {MAX_SHOWN_CHARS} characters are too long to show and left out"
+            f"{counted(len(long), 'comment is', 'comments are')} too long to show (over {MAX_SHOWN_CHARS} characters) and left out"
         )
     candidates = [comments[CommentId(i)] for i in table.comment_ids if i not in long]
     n_all = min(request.labels, len(candidates))

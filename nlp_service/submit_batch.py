@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from models.artefact import read_artefact
+from models.counts import counted
 from models.registry import read_registry
 from models.vocabulary import ThemesError
 from nlp_service.find_model import find_named, find_unnamed
@@ -135,20 +136,20 @@ def _submit(
     if not n:
         raise InputRefusedError(
             "no_comments",
-            f"none of the {reading.n_rows} rows holds a comment that can be coded.",
+            f"none of {counted(reading.n_rows, 'row')} holds a comment that can be coded.",
             allowed="at least one row with text.",
             next_step="check the columns given as text and id.",
         )
     if n > settings.max_batch_comments:
         raise TooManyCommentsError(
-            f"the file holds {n} comments.",
+            f"the file holds {counted(n, 'comment')}.",
             allowed=f"at most {settings.max_batch_comments}.",
             next_step="split the file.",
         )
     waiting = n_waiting_comments(database)
     if waiting + n > settings.max_waiting_comments:
         raise QueueFullError(
-            f"{waiting} comments wait to be coded.",
+            f"{counted(waiting, 'comment waits', 'comments wait')} to be coded.",
             allowed=f"{settings.max_waiting_comments} waiting.",
             next_step="send the batch again later.",
         )

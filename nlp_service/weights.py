@@ -9,6 +9,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from models.counts import counted
 from models.vocabulary import RespondentId, ThemesError
 from nlp_service.ingest.answers import ClosedAnswers
 
@@ -107,7 +108,7 @@ def rake(margins: Margins, answers: ClosedAnswers, respondents: Sequence[str]) -
     count_like = round(float(weights.sum() ** 2 / (weights**2).sum()))
     note = (
         f"shares are weighted by {', '.join(margins)}: weights from {weights.min():.2f} to {weights.max():.2f}; "
-        f"{len(weights)} people count like {count_like}"
+        f"{counted(len(weights), 'person counts', 'people count')} like {count_like}"
     )
     return Weights(weights, tuple(margins), note)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.calibration import MIN_POSITIVES
+from models.counts import counted
 from models.vocabulary import Codebook, Theme
 
 
@@ -13,11 +14,11 @@ def make_card(facts: Mapping[str, Any], codebook: Codebook) -> str:
     lines = [
         f"# Model card: {facts['name']} {facts['version']}",
         "",
-        f"Codes comments with the codebook {facts['codebook']} ({facts['n_themes']} themes). Encoder: {facts['encoder']}, "
+        f"Codes comments with the codebook {facts['codebook']} ({counted(facts['n_themes'], 'theme')}). Encoder: {facts['encoder']}, "
         f"{_trained_part(facts['settings'])}" + (", and hashed lexical features." if facts["lexical_weight"] else "."),
         "",
         "## Data",
-        f"- {facts['n_comments']} comments, {facts['n_decisions']} decisions, SHA-256 of the decisions `{facts['data_sha256'][:16]}`.",
+        f"- {counted(facts['n_comments'], 'comment')}, {counted(facts['n_decisions'], 'decision')}, SHA-256 of the decisions `{facts['data_sha256'][:16]}`.",
         *(f"- {line}" for line in facts["data_notes"]),
         "",
         "| source | comments |",
@@ -46,11 +47,11 @@ def make_card(facts: Mapping[str, Any], codebook: Codebook) -> str:
         *(f"- {line}" for line in facts["limits"]),
         "",
         "## Training",
-        f"{facts['work']['updates']} updates over all fits, {facts['work']['word_pieces']} word pieces: about {facts['work']['minutes']} minutes on two cores "
+        f"{counted(facts['work']['updates'], 'update')} over all fits, {counted(facts['work']['word_pieces'], 'word piece')}: about {counted(facts['work']['minutes'], 'minute')} on two cores "
         "with AVX-512 (the speed measured there, not this run's: the card is the same whenever the model is rebuilt).",
         "",
         "## Rebuild",
-        f"`{facts['rebuild']}` (seed {facts['settings']['seed']}, {facts['settings']['n_threads']} threads).",
+        f"`{facts['rebuild']}` (seed {facts['settings']['seed']}, {counted(facts['settings']['n_threads'], 'thread')}).",
         "",
     ]
     return "\n".join(lines)
@@ -103,13 +104,15 @@ def _beside(facts: Mapping[str, Any]) -> Sequence[str]:
     lines: list[str] = []
     for s in facts.get("splits", ()):
         f1 = f"micro-F1 {s['micro_f1']:.3f}, macro-F1 {s['macro_f1']:.3f}, exact match {s['exact_match']:.3f}, ECE {s['ece']:.4f}"
-        lines.append(f"| for comparison: {s['split']} split, {s['tested_on']} held out ({s['n']} comments) | {f1} |")
+        lines.append(
+            f"| for comparison: {s['split']} split, {s['tested_on']} held out ({counted(s['n'], 'comment')}) | {f1} |"
+        )
     if agreement is not None:
         lines.append(
-            f"| two coders of one comment ({agreement['n_pairs']} pairs): micro-F1 | {agreement['micro_f1']:.3f} |"
+            f"| two coders of one comment ({counted(agreement['n_pairs'], 'pair')}): micro-F1 | {agreement['micro_f1']:.3f} |"
         )
     if gold is not None:
-        kept = f"| kept out of training: gold set `{gold['sha256'][:16]}` | {gold['n_left_out']} decided comments left out |"
+        kept = f"| kept out of training: gold set `{gold['sha256'][:16]}` | {counted(gold['n_left_out'], 'decided comment')} left out |"
         lines.append(kept)
     return lines
 
@@ -123,7 +126,7 @@ def _rates(rates: Mapping[str, Any] | None, codebook: Codebook) -> Sequence[str]
         ]
     return [
         "",
-        f"## How often themes occur: trained on, and among the {rates['n_blind']} comments drawn at random",
+        f"## How often themes occur: trained on, and among the {counted(rates['n_blind'], 'comment')} drawn at random",
         "| theme | trained on | at random |",
         "|---|---|---|",
         *(

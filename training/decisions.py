@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from models.calibration import MIN_POSITIVES
+from models.counts import counted
 from models.text import normalise
 from models.vocabulary import Codebook, Comment, CommentId, DecidedComment, Problem, RespondentId, ThemeId, ThemesError
 
@@ -72,8 +73,8 @@ def read_decisions(
     if len(decided) < at_least:
         why = f"; line {problems[0].row}: {problems[0].code}, {problems[0].found}" if problems else ""
         raise DecisionsError(
-            f"{path.name} holds {len(decided)} usable decisions{why}.",
-            allowed=f'at least {at_least} lines such as {{"comment_id": "1", "text": "…", "themes": ["A"]}}, themes of {codebook.ref}.',
+            f"{path.name} holds {counted(len(decided), 'usable decision')}{why}.",
+            allowed=f'at least {counted(at_least, "line")} such as {{"comment_id": "1", "text": "…", "themes": ["A"]}}, themes of {codebook.ref}.',
             next_step="mend the lines, or check that --codebook is the one they were coded with.",
         )
     return decided, problems
@@ -99,7 +100,10 @@ def find_doubts(decided: Sequence[DecidedComment], codebook: Codebook) -> list[P
         if counts[theme.id] == 0:
             found, code = "no comment has it: the model knows it by definition and examples alone", "no_positives"
         elif counts[theme.id] < MIN_POSITIVES:
-            found, code = f"{counts[theme.id]} comments have it: too few to calibrate it by itself", "few_positives"
+            found, code = (
+                f"{counted(counts[theme.id], 'comment has', 'comments have')} it: too few to calibrate it by itself",
+                "few_positives",
+            )
         else:
             continue
         doubts.append(Problem(code, f"{theme.id}: {found}", "decide more comments that raise it"))

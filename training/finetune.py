@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.artefact import Float16, Float32
+from models.counts import counted
 from models.tokens import MAX_WINDOW_TOKENS, IntArray
 from models.weight_changes import CHANGE_GROUP, Change, pack_change
 from models.weights import Base, EncoderWeightsError
@@ -180,7 +181,7 @@ def check_full(base: Base) -> None:
     kind, dim = base.config.get("model_type"), int(base.config["hidden_size"])
     if kind != "bert" or dim % CHANGE_GROUP:
         raise EncoderWeightsError(
-            f"the encoder {base.name} (type {kind}, {dim} columns) cannot be fine-tuned in full.",
+            f"the encoder {base.name} (type {kind}, {counted(dim, 'column')}) cannot be fine-tuned in full.",
             allowed=f"BERT-family encoders whose columns are a multiple of {CHANGE_GROUP}.",
             next_step="train with --adapters.",
         )

@@ -72,6 +72,9 @@ class AuditOut(BaseModel):
 class ErasedOut(BaseModel):
     """What was erased."""
 
+    found: bool = Field(
+        description="False: nothing is kept under that id; what is left, and tasks that were deleted, is of an earlier erasure."
+    )
     n_comments: int
     batches: list[str]
     n_lines: int = Field(description="Lines of decisions files, codings files and rounds; see THEMES_ERASE_FROM.")
@@ -139,6 +142,7 @@ def erase(
         places=make_places(service.settings),
     )
     return ErasedOut(
+        found=done.is_found,
         n_comments=done.n_comments,
         batches=list(done.batches),
         n_lines=done.n_lines,

@@ -13,11 +13,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import compile_path
 
+from models.counts import counted
 from models.vocabulary import Codebook, CodedComment, ThemesError
 from nlp_service.api import administration, batches, error_pages, models, webhooks
 from nlp_service.api.description import describe
 from nlp_service.api.middleware import BodyLimit, BusyCheck, HostCheck, RequestLog
 from nlp_service.api.names import Name
+from nlp_service.api.parameters import known_parameters
 from nlp_service.api.permission import ACCESS, RateLimits, TheCaller, gate
 from nlp_service.api.problems import problem, problem_of
 from nlp_service.api.service import Service
@@ -148,7 +150,7 @@ def make_app(service: Service, *, write_log: Callable[[dict[str, str | int | flo
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        dependencies=[Depends(gate)],
+        dependencies=[Depends(gate), Depends(known_parameters)],
         lifespan=_lifespan,
     )
     app.state.service, app.state.rate_limits = service, RateLimits(service.settings.requests_a_minute)
@@ -250,11 +252,10 @@ async def _invalid(request: Request, error: Exception) -> Response:
     allowed = f"what /openapi.json says of {request.method} {route}."
     if route == _CLASSIFY:
         allowed = f"texts: 1 to {MAX_TEXTS} texts of 1 to {MAX_TEXT_CHARS} characters; model, codebook, consultation: text or left out."
-    what = "field is not as it" if len(found) == 1 else "fields are not as they"
     return problem(
         422,
         "invalid_request",
-        f"{len(found)} {what} must be.",
+        f"{counted(len(found), 'field is not as it must be', 'fields are not as they must be')}.",
         allowed=allowed,
         next_step="mend the fields listed; a JSON body comes with the header `content-type: application/json`.",
         fields=[_field(e) for e in found[:_SHOWN_ERRORS]],

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.routing import compile_path
 
+from nlp_service.api.parameters import PREFIX
 from nlp_service.api.permission import ACCESS
 from nlp_service.api.problems import Problem
 
@@ -73,7 +74,7 @@ def _refusals(name: tuple[str, str], operation: dict[str, Any], *, is_open: bool
         out += [401, 403, 429]
     if "requestBody" in operation:
         out += [400, 408, 413]
-    if "requestBody" in operation or "422" in operation["responses"]:
+    if name[1].startswith(PREFIX) or "requestBody" in operation or "422" in operation["responses"]:
         out.append(422)
     if "{" in name[1] or name in _MAY_NAME_MODELS:
         out.append(404)

@@ -85,7 +85,9 @@ class PinRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    model: Annotated[str, Field(min_length=1, max_length=200, description="The id of a model of the registry.")]
+    model: Annotated[
+        str, Field(min_length=1, max_length=200, description="The id of a model of the registry, or `starter`.")
+    ]
 
 
 class PinOut(BaseModel):

@@ -12,6 +12,7 @@ from models.vocabulary import ThemesError
 from nlp_service.api.error_pages import page_address
 from nlp_service.classify_texts import BusyError, OtherModelError
 from nlp_service.erase_files import EraseBusyError, EraseError
+from nlp_service.erase_respondent import RespondentNotFoundError
 from nlp_service.export_codings import NotDoneError
 from nlp_service.find_model import ModelBrokenError
 from nlp_service.list_models import finite
@@ -98,6 +99,7 @@ STATUS: Final[dict[type[ThemesError], int]] = {
     BatchNotFoundError: 404,
     KeyNotFoundError: 404,
     WebhookNotFoundError: 404,
+    RespondentNotFoundError: 404,
     ModelNotFoundError: 404,
     NotAcceptableError: 406,
     TooSlowError: 408,

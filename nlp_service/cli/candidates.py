@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from models.counts import counted
 from nlp_service.cli.code import progress_bar, silent
 from nlp_service.cli.reading import takes_reading_options
 from nlp_service.find_candidates import CandidatesRequest, write_candidates
@@ -57,9 +58,10 @@ def candidates(
         for entry in found.shown:
             steady = "from earlier" if entry["earlier"] else f"stability {entry['stability']:.2f}"
             click.echo(
-                f"{entry['id']}  {entry['name']}: {entry['n_respondents']} respondents; "
+                f"{entry['id']}  {entry['name']}: {counted(entry['n_respondents'], 'respondent')}; "
                 f"{steady}; nearest theme {entry['nearest_theme'] or 'none'} ({entry['novelty']:.2f} away)"
             )
     click.echo(
-        f"{len(found.shown)} candidates from {found.n_residual_segments} segments without a theme -> {out}", err=True
+        f"{counted(len(found.shown), 'candidate')} from {counted(found.n_residual_segments, 'segment')} without a theme -> {out}",
+        err=True,
     )

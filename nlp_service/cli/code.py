@@ -8,6 +8,7 @@ from typing import Final, Never
 import click
 from tqdm import tqdm
 
+from models.counts import counted
 from models.model import Backend
 from nlp_service.cli.reading import takes_reading_options
 from nlp_service.code_batch import OUTPUTS, CodeRequest, code_batch
@@ -105,15 +106,15 @@ def code(
         )
         click.echo(f"problem {p.code}: {where}: {p.found}; {p.next_step}.", err=True)
     if len(others) > _SHOWN_PROBLEMS:
-        click.echo(f"… and {len(others) - _SHOWN_PROBLEMS} more problems.", err=True)
+        click.echo(f"… and {counted(len(others) - _SHOWN_PROBLEMS, 'more problem')}.", err=True)
     if not quiet:
         click.echo(themes_table(run))
         for line in protection_lines(run):
             click.echo(line)
     click.echo(
-        f"{run.n_rows} rows: {run.n_comments} comments coded, {len(blank)} blank, "
-        f"{f'{len(led)} turns of facilitators, ' if led else ''}"
-        f"{f'{len(foreign)} in other languages, ' if foreign else ''}{len(others)} other problems; "
+        f"{counted(run.n_rows, 'row')}: {counted(run.n_comments, 'comment')} coded, {len(blank)} blank, "
+        f"{counted(len(led), 'turn') + ' of facilitators, ' if led else ''}"
+        f"{f'{len(foreign)} in other languages, ' if foreign else ''}{counted(len(others), 'other problem')}; "
         f"{run.seconds:.1f} s; {run.model}, {run.codebook.ref} -> {out}",
         err=True,
     )

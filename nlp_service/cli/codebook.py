@@ -9,9 +9,11 @@ import click
 from models.codebook import SHIPPED, check_codebook, read_codebook
 from models.codebook_changes import CodebookChange, merge, rename, retire, split
 from models.codebook_diff import compare_codebooks
+from models.counts import counted
 from nlp_service.change_codebook import (
     change_file,
     export_codebook,
+    find_changes,
     import_codebook,
     part_from_text,
     promote_candidate,
@@ -59,11 +61,14 @@ def check(context: click.Context, file: Path | None) -> None:
         click.echo(f"{path.name}:{f.line}: {f.level} {f.code}: {f.message}")
     errors = sum(f.level == "error" for f in findings)
     if found is None:
-        click.echo(f"{path.name}: not usable: {errors} errors, {len(findings) - errors} warnings", err=True)
+        click.echo(
+            f"{path.name}: not usable: {counted(errors, 'error')}, {counted(len(findings) - errors, 'warning')}",
+            err=True,
+        )
         context.exit(REFUSED)
     click.echo(
-        f"{path.name}: {found.ref}, {len(found.themes)} themes, {len(found.codable)} of them codable; "
-        f"{len(findings)} warnings",
+        f"{path.name}: {found.ref}, {counted(len(found.themes), 'theme')}, {len(found.codable)} of them codable; "
+        f"{counted(len(findings), 'warning')}",
         err=True,
     )
 
@@ -74,19 +79,29 @@ def check(context: click.Context, file: Path | None) -> None:
 def diff(old: Path, new: Path | None) -> None:
     """Say what changed from OLD to NEW, theme by theme, and which changes can alter how comments are coded (marked *).
 
-    Without NEW the shipped codebook is compared.
+    Without NEW the shipped codebook is compared. The change files beside NEW (NAME.change.json) tell what was merged, split,
+    retired or given another id.
 
     \b
     Example:
       themes codebook diff wave1.yaml wave2.yaml
     """
-    before, after = read_codebook(old), read_codebook(new or SHIPPED)
-    changes = compare_codebooks(before, after)
+    path = new or SHIPPED
+    before, after = read_codebook(old), read_codebook(path)
+    way = find_changes(before, after, path.parent)
+    changes = compare_codebooks(before, after, way)
     for c in changes:
         click.echo(f"{'*' if c.touches_labels else ' '} {c.kind:<9} {c.theme:<16} {c.text}")
+    if not way and any(c.kind == "removed" for c in changes):
+        click.echo(
+            f"note: no change files beside {path.name} lead from {before.ref} to {after.ref}: what was merged, split or given another "
+            "id shows as removed and added.",
+            err=True,
+        )
     touched = len({c.theme for c in changes if c.touches_labels})
     click.echo(
-        f"{before.ref} -> {after.ref}: {len(changes)} changes, {touched} themes whose labels they can alter", err=True
+        f"{before.ref} -> {after.ref}: {counted(len(changes), 'change')}, {counted(touched, 'theme')} whose labels they can alter",
+        err=True,
     )
 
 
@@ -106,7 +121,10 @@ def _written(change: CodebookChange, out: Path, queue: Sequence[str] = ()) -> No
     write_change(change, out, queue=queue)
     click.echo(f"{change.old.ref} -> {change.new.ref}: {out}; the map from old labels: {change_file(out)}", err=True)
     if queue:
-        click.echo(f"{len(queue)} comments raise it: code or decide these first (listed there under queue)", err=True)
+        click.echo(
+            f"{counted(len(queue), 'comment raises', 'comments raise')} it: code or decide these first (listed there under queue)",
+            err=True,
+        )
 
 
 @codebook.command(name="promote")
@@ -222,7 +240,10 @@ def apply_command(changes: tuple[Path, ...], decisions: Path, out: Path) -> None
       themes codebook apply wave2.change.json --decisions round1.jsonl --out round1-wave2.jsonl
     """
     seen = view_decisions(read_changes(changes), decisions, out)
-    click.echo(f"{seen.n_lines} decisions: {seen.n_written} -> {out}, {seen.n_queued} wait for a person", err=True)
+    click.echo(
+        f"{counted(seen.n_lines, 'decision')}: {seen.n_written} -> {out}, {counted(seen.n_queued, 'waits', 'wait')} for a person",
+        err=True,
+    )
     if seen.n_retired:
         click.echo(f"{seen.n_retired} of them had a theme that is retired", err=True)
     if seen.queue_file is not None:
@@ -270,11 +291,11 @@ def export(
     """
     if codings is None:
         book = export_codebook(file or SHIPPED, out)
-        click.echo(f"{book.ref}, {len(book.themes)} themes -> {out}", err=True)
+        click.echo(f"{book.ref}, {counted(len(book.themes), 'theme')} -> {out}", err=True)
         return
     request = CandidatesRequest(codings, comments, out, reading_options, codebook=file)
     n = export_project(request, with_personal_data=with_personal_data)
-    click.echo(f"{n} comments -> {out}", err=True)
+    click.echo(f"{counted(n, 'comment')} -> {out}", err=True)
 
 
 @codebook.command(name="import")
@@ -288,4 +309,4 @@ def import_command(file: Path, out: Path) -> None:
       themes codebook import from-nvivo.qdc --out my-codebook.yaml
     """
     book = import_codebook(file, out)
-    click.echo(f"{book.ref}, {len(book.themes)} themes -> {out}", err=True)
+    click.echo(f"{book.ref}, {counted(len(book.themes), 'theme')} -> {out}", err=True)

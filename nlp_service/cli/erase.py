@@ -5,8 +5,9 @@ from typing import Final
 
 import click
 
+from models.counts import counted
 from nlp_service.erase_files import make_places
-from nlp_service.erase_respondent import erase_respondent
+from nlp_service.erase_respondent import RespondentNotFoundError, erase_respondent
 from nlp_service.settings import Settings
 from nlp_service.store.database import open_store
 
@@ -23,7 +24,8 @@ REFUSED: Final = 3
 def erase(respondent: str, consultation: str | None, paths: tuple[Path, ...]) -> None:
     """Erase all that RESPONDENT said: from the store, from rounds, decisions and gold sets, and from Label Studio.
 
-    Lists the models that were trained on it. Given again, it finishes what was left.
+    Lists the models that were trained on it. Given again, it finishes what was left (exit code 3 while something is). Where nothing
+    is kept under that id, misspelt or erased before, the exit code is 4.
 
     \b
     Example:
@@ -38,8 +40,11 @@ def erase(respondent: str, consultation: str | None, paths: tuple[Path, ...]) ->
         actor="cli",
         places=make_places(settings, paths),
     )
-    click.echo(f"{done.n_comments} comments in {len(done.batches)} batches", err=True)
-    click.echo(f"{done.n_lines} lines of files, {done.n_tasks} tasks in Label Studio", err=True)
+    click.echo(f"{counted(done.n_comments, 'comment')} in {counted(len(done.batches), 'batch', 'batches')}", err=True)
+    click.echo(f"{counted(done.n_lines, 'line')} of files, {counted(done.n_tasks, 'task')} in Label Studio", err=True)
+    if not done.is_found:
+        nobody = RespondentNotFoundError(done.n_files)
+        click.echo(f"note: {nobody.found}\n  next: {nobody.next_step}", err=True)
     for model in done.learnt_from.models:
         click.echo(f"trained on them: {model}")
     for model in done.learnt_from.unknown:

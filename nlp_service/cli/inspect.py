@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from models.counts import counted
 from nlp_service.cli.reading import RoleOption, as_roles, mapping_option
 from nlp_service.ingest.comments import BLANK, ReadingOptions
 from nlp_service.ingest.mapping import ColumnMapping
@@ -47,7 +48,9 @@ def inspect(
     blank = sum(p.code == BLANK for p in found.problems)
     others = len(found.problems) - blank
     click.echo(
-        f"{found.n_rows} rows: {found.n_comments} comments to code, {blank} blank, {others} other problems", err=True
+        f"{counted(found.n_rows, 'row')}: {counted(found.n_comments, 'comment')} to code, {blank} blank, "
+        f"{counted(others, 'other problem')}",
+        err=True,
     )
     if save_mapping is not None:
         click.echo(f"roles -> {save_mapping}", err=True)

@@ -31,6 +31,7 @@ from nlp_service.cli.topics import topics
 from nlp_service.cli.training import evaluate, train
 from nlp_service.cli.worker import worker
 from nlp_service.erase_files import EraseBusyError
+from nlp_service.erase_respondent import RespondentNotFoundError
 from nlp_service.ingest.table import InputNotFoundError
 from nlp_service.round_folder import RoundNotFoundError
 from nlp_service.run_round import RoundBusyError
@@ -49,6 +50,7 @@ _NOT_FOUND_ERRORS: Final = (
     RoundNotFoundError,
     KeyNotFoundError,
     BatchNotFoundError,
+    RespondentNotFoundError,
 )
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 
 from models.artefact import read_artefact
+from models.counts import counted
 from models.model import Backend, build_classifier
 from models.registry import Registry, pin, read_registry, roll_back
-from models.vocabulary import ModelId
+from nlp_service.change_registry import pin_model
 from nlp_service.find_model import find_current, find_model
 from nlp_service.publish_model import PublishRequest, check_passed, publish_model
 from nlp_service.settings import Settings
@@ -43,7 +44,7 @@ def verify(id_or_dir: str | None) -> None:
     artefact = read_artefact(find_model(settings.registry, id_or_dir, default=settings.model))
     build_classifier(artefact, backend=Backend(settings.backend), encoder=settings.encoder)
     click.echo(
-        f"{artefact.model_id}: intact; codebook {artefact.codebook.ref} ({len(artefact.codebook.codable)} themes), "
+        f"{artefact.model_id}: intact; codebook {artefact.codebook.ref} ({counted(len(artefact.codebook.codable), 'theme')}), "
         f"encoder {artefact.encoder}"
     )
 
@@ -144,16 +145,17 @@ def rollback(codebook_id: str | None, reason: str) -> None:
 @model.command("pin")
 @click.argument("consultation")
 @click.argument("model_id")
-def pin_model(consultation: str, model_id: str) -> None:
-    """Let MODEL_ID code CONSULTATION whatever is published later.
+def pin_command(consultation: str, model_id: str) -> None:
+    """Let MODEL_ID code CONSULTATION whatever is published later: a model of the registry, or `starter`.
 
     \b
-    Example:
+    Examples:
       themes model pin safety-plan-2026 my-model-1.0.0+1a2b3c4d
+      themes model pin safety-plan-2026 starter
       themes code wave2.csv --consultation safety-plan-2026 --out coded.xlsx
     """
-    pin(Settings().registry, consultation, ModelId(model_id), at=datetime.now(UTC))
-    click.echo(f"{consultation} is coded by {model_id}")
+    pinned = pin_model(Settings().registry, consultation, model_id, refused_too=True, now=datetime.now(UTC))
+    click.echo(f"{consultation} is coded by {pinned}")
 
 
 @model.command("unpin")

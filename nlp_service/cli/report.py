@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from models.counts import counted
 from nlp_service.cli.code import progress_bar, silent
 from nlp_service.cli.reading import takes_reading_options
 from nlp_service.cli.training import show_problems
@@ -120,7 +121,8 @@ def report(
         click.echo(f"note: {note}", err=True)
     hidden = m.n_hidden_closed + m.n_hidden_crosstabs + m.n_hidden_themes
     click.echo(
-        f"{asked.n_rows} respondents, {asked.n_comments} comments of {asked.n_respondents} people, {m.n_labelled} labelled; "
-        f"{len(made.report.closed)} closed questions; {hidden} figures hidden -> {', '.join(map(str, outs))}",
+        f"{counted(asked.n_rows, 'respondent')}, {counted(asked.n_comments, 'comment')} of {counted(asked.n_respondents, 'person', 'people')}, "
+        f"{m.n_labelled} labelled; "
+        f"{counted(len(made.report.closed), 'closed question')}; {counted(hidden, 'figure')} hidden -> {', '.join(map(str, outs))}",
         err=True,
     )

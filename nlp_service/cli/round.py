@@ -10,6 +10,7 @@ import click
 from annotation.agreement import Figure
 from annotation.interface import make_interface
 from models.artefact import read_artefact
+from models.counts import counted
 from nlp_service.cli.code import progress_bar
 from nlp_service.cli.reading import takes_reading_options
 from nlp_service.cli.training import FitProgress
@@ -111,8 +112,8 @@ def start(
     for note in started.notes:
         click.echo(f"note: {note}.", err=True)
     for kind, project in started.round.projects:
-        click.echo(f"{kind}: {len(started.round.of(kind))} comments, {started.round.url}/projects/{project}")
-    click.echo(f"round {started.round.id}: {started.n_added} tasks added -> {out}")
+        click.echo(f"{kind}: {counted(len(started.round.of(kind)), 'comment')}, {started.round.url}/projects/{project}")
+    click.echo(f"round {started.round.id}: {counted(started.n_added, 'task')} added -> {out}")
 
 
 @round_.command()
@@ -154,7 +155,7 @@ def adjudicate(folder: Path, url: str | None, token: str | None) -> None:
     """
     pulled, added = adjudicate_round(folder, _server(Settings(), url, token))
     _show_pulled(folder, pulled)
-    click.echo(f"adjudication: {added} tasks added")
+    click.echo(f"adjudication: {counted(added, 'task')} added")
 
 
 @round_.command()
@@ -214,7 +215,9 @@ def close(
     for note in closed.notes:
         click.echo(f"note: {note}", err=True)
     entry = closed.published.entry
-    click.echo(f"{closed.model}: trained on {closed.n_decisions} decisions, out-of-sample micro-F1 {closed.micro_f1}")
+    click.echo(
+        f"{closed.model}: trained on {counted(closed.n_decisions, 'decision')}, out-of-sample micro-F1 {closed.micro_f1}"
+    )
     if entry.status == "refused":
         click.echo(
             f"error gate_refused: {entry.reason}\n  allowed: a model that is at least as good on the gold set.\n"
@@ -248,12 +251,12 @@ def _show_pulled(folder: Path, pulled: PulledRound) -> None:
     for kind, p in pulled.problems[:_SHOWN]:
         click.echo(f"problem {p.code}: {kind}{f' task {p.row}' if p.row else ''}: {p.found}; {p.next_step}.", err=True)
     if len(pulled.problems) > _SHOWN:
-        click.echo(f"… and {len(pulled.problems) - _SHOWN} more problems.", err=True)
+        click.echo(f"… and {counted(len(pulled.problems) - _SHOWN, 'more problem')}.", err=True)
     settled = pulled.settled
     n = sum(a.themes is not None for a in (*pulled.answers, *pulled.outcomes))
-    click.echo(f"{n} decisions -> {folder / DECISIONS}")
+    click.echo(f"{counted(n, 'decision')} -> {folder / DECISIONS}")
     click.echo(
-        f"{len(settled.lines)} comments settled ({settled.n_agreed} by agreement, {settled.n_adjudicated} adjudicated), "
+        f"{counted(len(settled.lines), 'comment')} settled ({settled.n_agreed} by agreement, {settled.n_adjudicated} adjudicated), "
         f"{len(settled.open)} open -> {folder / SETTLED}"
     )
 
@@ -267,14 +270,17 @@ def _status_table(status_: RoundStatus) -> str:
         f"{p.kind:<14}{p.n_tasks:>9}{p.n_decided:>9}{p.n_answers:>9}{p.n_wanted:>8}{p.n_skipped:>9}{p.n_unsure:>8}{_time(p.seconds):>13}"
         for p in status_.projects
     ]
-    lines += ["", *(f"{who}: {n} answers, median {_time(seconds).strip()}" for who, n, seconds in status_.coders)]
+    lines += [
+        "",
+        *(f"{who}: {counted(n, 'answer')}, median {_time(seconds).strip()}" for who, n, seconds in status_.coders),
+    ]
     lines.append(
-        f"{status_.n_agreed} comments agreed by several coders, {status_.n_adjudicated} adjudicated, {status_.n_open} open; "
-        f"{status_.n_problems} problems"
+        f"{counted(status_.n_agreed, 'comment')} agreed by several coders, {status_.n_adjudicated} adjudicated, {status_.n_open} open; "
+        f"{counted(status_.n_problems, 'problem')}"
     )
     lines += _agreement_lines(status_.agreement)
     lines.append(f"{status_.outlook.advice.value.replace('_', ' ')}: {status_.outlook.reason}")
-    lines += [f"missing theme, {n} times: {words}" for words, n in status_.missing_themes[:_SHOWN]]
+    lines += [f"missing theme, {counted(n, 'time')}: {words}" for words, n in status_.missing_themes[:_SHOWN]]
     return "\n".join(lines)
 
 
@@ -282,7 +288,7 @@ def _agreement_lines(agreement: CodersAgreement) -> list[str]:
     parts = {"all comments": agreement.both, "blind": agreement.blind, "assisted": agreement.assisted}
     return [
         f"agreement, {name}: alpha {_figure(a.alpha)}, F1 between coders {_figure(a.micro_f1)}, same themes {_figure(a.exact_match)}; "
-        f"{a.n_comments} comments"
+        f"{counted(a.n_comments, 'comment')}"
         for name, a in parts.items()
     ]
 

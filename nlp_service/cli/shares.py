@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from models.counts import counted
 from nlp_service.cli.reading import takes_reading_options
 from nlp_service.cli.training import show_problems
 from nlp_service.estimate_shares import estimate_shares
@@ -63,7 +64,9 @@ def shares(
     for line in sorted(found.lines, key=lambda entry: -entry["share"]):
         click.echo(_row(line))
     n = found.lines[0]
-    click.echo(f"{n['n_respondents']} respondents, {n['n_comments']} comments, {n['n_labelled']} labelled -> {out}")
+    click.echo(
+        f"{counted(n['n_respondents'], 'respondent')}, {counted(n['n_comments'], 'comment')}, {n['n_labelled']} labelled -> {out}"
+    )
 
 
 def _row(line: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from models.counts import counted
 from nlp_service.settings import Settings
 from nlp_service.store.backup import back_up
 from nlp_service.store.backup import restore as put_back
@@ -29,7 +30,7 @@ def backup(file: Path) -> None:
     Example:
       themes store backup themes-2026-11-25.zip
     """
-    click.echo(f"{back_up(open_store(Settings().store), file)} rows -> {file}", err=True)
+    click.echo(f"{counted(back_up(open_store(Settings().store), file), 'row')} -> {file}", err=True)
 
 
 @store.command()
@@ -41,4 +42,4 @@ def restore(file: Path) -> None:
     Example:
       THEMES_STORE=postgresql://themes@db/themes themes store restore themes-2026-11-25.zip
     """
-    click.echo(f"{put_back(open_store(Settings().store), file)} rows restored", err=True)
+    click.echo(f"{counted(put_back(open_store(Settings().store), file), 'row')} restored", err=True)

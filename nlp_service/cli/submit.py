@@ -7,6 +7,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+from models.counts import counted
 from nlp_service.cli.reading import takes_reading_options
 from nlp_service.client import BatchStatus, Client
 from nlp_service.code_batch import SAFEGUARDING, check_output
@@ -63,7 +64,9 @@ def submit(
             all_languages=all_languages,
             model=model,
         )
-        click.echo(f"{batch.id}: {batch.n_comments} comments, {batch.n_problems} problems", err=True)
+        click.echo(
+            f"{batch.id}: {counted(batch.n_comments, 'comment')}, {counted(batch.n_problems, 'problem')}", err=True
+        )
         if out is None:
             click.echo(batch.id)
             return
@@ -77,9 +80,9 @@ def submit(
         with written_aside(out) as aside:
             client.download(done.id, aside)
         first = client.disclosures(done.id)
-    click.echo(f"{done.n_done} comments coded; {done.model}, {done.codebook} -> {out}", err=True)
+    click.echo(f"{counted(done.n_done, 'comment')} coded; {done.model}, {done.codebook} -> {out}", err=True)
     if first:
-        click.echo(f"{len(first)} comments may disclose harm: {_listed(out, first)}", err=True)
+        click.echo(f"{counted(len(first), 'comment')} may disclose harm: {_listed(out, first)}", err=True)
 
 
 def _listed(out: Path, first: Sequence[Mapping[str, Any]]) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from models.counts import counted
 from nlp_service.cli.code import progress_bar, silent
 from nlp_service.cli.reading import takes_reading_options
 from nlp_service.find_candidates import CandidatesRequest
@@ -48,6 +49,8 @@ def topics(
         for topic in found.topics:
             themes = ", ".join(f"{t['theme']} {100 * t['share']:.0f} %" for t in topic["themes"][:3]) or "no theme"
             mark = "*" if topic["uncovered"] else " "
-            click.echo(f"{mark} {topic['n_respondents']:>5} respondents  {topic['name']}: {themes}")
+            click.echo(
+                f"{mark} {counted(topic['n_respondents'], 'respondent ', 'respondents', spec='>5')}  {topic['name']}: {themes}"
+            )
     n = sum(t["uncovered"] for t in found.topics)
-    click.echo(f"{len(found.topics)} topics, {n} of them (*) mostly without a theme -> {out}", err=True)
+    click.echo(f"{counted(len(found.topics), 'topic')}, {n} of them (*) mostly without a theme -> {out}", err=True)

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from models.calibration import Aim
 from models.codebook import read_codebook
+from models.counts import counted
 from models.model import Backend, load_model
 from models.vocabulary import DecidedComment, Problem
 from nlp_service.find_model import find_model
@@ -151,9 +152,9 @@ def train(
             for s in trained.suspects:
                 out_file.write(json.dumps(suspect_line(s, decided[s.row], book), ensure_ascii=False) + "\n")
     click.echo(
-        f"{trained.model_id} -> {out}: {facts['n_comments']} comments, out-of-sample ({facts['split']}) micro-F1 {score['micro_f1']}, "
+        f"{trained.model_id} -> {out}: {counted(facts['n_comments'], 'comment')}, out-of-sample ({facts['split']}) micro-F1 {score['micro_f1']}, "
         f"macro-F1 {score['macro_f1']}, ECE {score['ece']}; "
-        f"{len(trained.suspects)} decisions in doubt" + (f" -> {suspects}" if suspects is not None else "")
+        f"{counted(len(trained.suspects), 'decision')} in doubt" + (f" -> {suspects}" if suspects is not None else "")
     )
 
 
@@ -226,4 +227,4 @@ def show_problems(problems: list[Problem], *, word: str = "problem") -> None:
         where = " ".join(w for w in (p.file, f"line {p.row}" if p.row else None) if w)
         click.echo(f"{word} {p.code}: {where}{': ' if where else ''}{p.found}; {p.next_step}.", err=True)
     if len(problems) > _SHOWN_PROBLEMS:
-        click.echo(f"… and {len(problems) - _SHOWN_PROBLEMS} more {word}s.", err=True)
+        click.echo(f"… and {counted(len(problems) - _SHOWN_PROBLEMS, f'more {word}')}.", err=True)

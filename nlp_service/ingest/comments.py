@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
+from models.counts import counted
 from models.text import normalise
 from models.vocabulary import Comment, CommentId, Problem, RespondentId
 from nlp_service.ingest.answers import ClosedAnswers, join_answers, make_answers
@@ -138,7 +139,7 @@ def _read_survey(table: Table, prefix: str, roles: Sequence[ColumnRole], notes: 
     named = repr(table.columns[keys]) if keys is not None else "the row number"
     closed = sum(r.kind is not None for r in roles)
     said = f"{table.name}: text from {', '.join(repr(table.columns[c]) for c in texts)}; id from {named}"
-    said += f"; {closed} column(s) of closed questions." if closed else "."
+    said += f"; {counted(closed, 'column')} of closed questions." if closed else "."
     doubtful = [r.column for r in roles if r.reason == NO_ID] if keys is None else []
     if doubtful:
         said += (

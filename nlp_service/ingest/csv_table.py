@@ -5,6 +5,7 @@ import io
 from collections import Counter
 from typing import Final
 
+from models.counts import counted
 from models.vocabulary import Problem
 from nlp_service.ingest.encoding import decode
 from nlp_service.ingest.table import (
@@ -58,7 +59,7 @@ def read_csv(name: str, data: bytes) -> Table:
                 problems.append(
                     Problem(
                         "too_many_cells",
-                        f"{len(cells)} cells under {len(columns)} columns",
+                        f"{counted(len(cells), 'cell')} under {counted(len(columns), 'column')}",
                         "put the answer in quotes, then code the file again",
                         row=number,
                         file=name,

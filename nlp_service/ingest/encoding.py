@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from models.counts import counted
 from nlp_service.ingest.table import InputRefusedError, Row, Table
 
 MAX_GUESSED_SHARE: Final = 0.1
@@ -96,9 +97,9 @@ def mend_mojibake(table: Table) -> Table:
 
 
 def _mended_note(table: Table, n_cells: int, rows: Sequence[int]) -> str:
-    listed = ", ".join(map(str, rows[:_LISTED_ROWS])) + (" …" if len(rows) > _LISTED_ROWS else "")
-    where = f"{n_cells} cell(s) (rows {listed})" if rows else "headers"
-    return f"{table.name}: {where} held UTF-8 that had been read as Windows-1252 and were mended."
+    listed = ", ".join(f"row {n}" for n in rows[:_LISTED_ROWS]) + (" …" if len(rows) > _LISTED_ROWS else "")
+    where = f"{counted(n_cells, 'cell')} ({listed})" if rows else "the headers"
+    return f"{table.name}: UTF-8 that had been read as Windows-1252 was mended in {where}."
 
 
 def _mend(text: str) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from models.counts import counted
 from nlp_service.ingest.table import ColumnFacts, Table
 
 _IMPORT_ID: Final = re.compile(r'\{"ImportId": ?"[^"\n]{1,200}"[^\n]{0,400}\}')
@@ -75,7 +76,7 @@ def _from_qualtrics(table: Table, texts: Sequence[str], n_headings: int) -> Tabl
         shared = stem is not None and sizes[stem] > 1 and there
         facts.append(ColumnFacts(question, option, field) if shared else ColumnFacts(alias=field))
     named = replace(table, columns=_distinct(names, table.columns), facts=tuple(facts))
-    return _without(named, n_headings, f"{n_headings} row(s) of Qualtrics headings")
+    return _without(named, n_headings, f"{counted(n_headings, 'row')} of Qualtrics headings")
 
 
 def _distinct(names: Sequence[str], fields: Sequence[str]) -> tuple[str, ...]:

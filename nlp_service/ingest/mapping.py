@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import yaml
 
+from models.counts import counted
 from models.vocabulary import ThemesError
 from nlp_service.ingest.roles import AnswerKind, ColumnRole, Role, find_column, guess_roles, with_roles
 from nlp_service.ingest.table import Table
@@ -105,11 +106,11 @@ def _with_mapping(
     notes = []
     if gone:
         notes.append(
-            f"{table.name}: {len(gone)} column(s) of {mapping.name} are not in it: {', '.join(map(repr, gone[:5]))}."
+            f"{table.name}: {counted(len(gone), f'column of {mapping.name} is', f'columns of {mapping.name} are')} not in it: {', '.join(map(repr, gone[:5]))}."
         )
     if new:
         notes.append(
-            f"{table.name}: {len(new)} column(s) are not in {mapping.name} and were guessed: {', '.join(map(repr, new[:5]))}."
+            f"{table.name}: {counted(len(new), f'column is not in {mapping.name} and was', f'columns are not in {mapping.name} and were')} guessed: {', '.join(map(repr, new[:5]))}."
         )
     return settled, notes
 

@@ -13,6 +13,7 @@ from xml.etree.ElementTree import ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
+from models.counts import counted
 from nlp_service.ingest.table import (
     MAX_CELL_CHARS,
     MAX_COLUMNS,
@@ -78,7 +79,7 @@ def _read_content(name: str, content: object, wanted: str | None) -> Table:
         raise InputRefusedError(
             "missing_sheet",
             f"{name} has no sheet of that name.",
-            allowed=f"one of {len(titles)} sheets: {', '.join(titles[:10])}.",
+            allowed=f"one of {counted(len(titles), 'sheet')}: {', '.join(titles[:10])}.",
             next_step="name one of them with --sheet.",
         )
     if found is None:
@@ -89,7 +90,7 @@ def _read_content(name: str, content: object, wanted: str | None) -> Table:
             next_step="export it again.",
         )
     others = len(titles) - 1
-    note = f"{name}: the sheet {found[0]!r} was read; {others} other(s) were not (use --sheet)."
+    note = f"{name}: the sheet {found[0]!r} was read; {counted(others, 'other was', 'others were')} not (use --sheet)."
     return make_table(name, found[1], (note,) if others else ())
 
 

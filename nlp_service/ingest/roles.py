@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from models.counts import counted
 from nlp_service.ingest.scales import find_scale
 from nlp_service.ingest.table import ColumnFacts, InputRefusedError, Table
 
@@ -220,7 +221,7 @@ def find_column(table: Table, wanted: str, option: str) -> int:
         return same[0]
     raise InputRefusedError(
         "ambiguous_column" if same else "missing_column",
-        f"{table.name} has {len(same) or 'no'} columns named {wanted!r}.",
+        f"{table.name} has {counted(len(same), 'column') if same else 'no column'} named {wanted!r}.",
         allowed=f"one of: {listed_columns(table)}.",
         next_step=f"name one with --{option}, or give the columns different names.",
     )
@@ -278,7 +279,7 @@ def _tick_groups(columns: Sequence[_Column], groups: Mapping[int, tuple[str, str
         told = [c for c in like if c.counts]
         if len(like) > 1 and told and len(like) * 2 >= len(group):
             for c in like:
-                found[c.index] = f"one of {len(like)} options of a question, ticked or not"
+                found[c.index] = f"one of {counted(len(like), 'option')} of a question, ticked or not"
         del question
     return found
 
@@ -313,7 +314,7 @@ def _guess(c: _Column, group: tuple[str, str] | None, ticks: Mapping[int, str], 
         return ColumnRole(c.name, role, reason)
 
     if c.index == keys:
-        return role(Role.ID, f"named like an id, and all {c.n_rows} cells differ")
+        return role(Role.ID, f"named like an id, and all cells differ ({c.n_rows})")
     if c.index in ticks and question is not None:
         return ColumnRole(c.name, Role.TICK, ticks[c.index], AnswerKind.MULTI, question, option)
     if option is not None and _OTHER.search(_fold(option)) is not None:
@@ -339,9 +340,11 @@ def _guess(c: _Column, group: tuple[str, str] | None, ticks: Mapping[int, str], 
         return closed
     if _looks_open(c, asked=asked):
         share = len(c.counts) / len(c.filled)
-        why = f"{share:.0%} of {len(c.filled)} answers differ, with {_typical_words(c)} words as a rule"
+        why = f"{share:.0%} of {counted(len(c.filled), 'answer differs', 'answers differ')}, with {counted(_typical_words(c), 'word')} as a rule"
         return role(Role.OPEN, why + ("; named like an open question" if asked else ""))
-    return role(Role.IGNORE, f"{len(c.counts)} different short cells fit no kind of question")
+    return role(
+        Role.IGNORE, f"{counted(len(c.counts), 'short cell fits', 'different short cells fit')} no kind of question"
+    )
 
 
 def _closed(c: _Column, question: str | None, option: str | None, *, asked: bool) -> ColumnRole | None:
@@ -359,16 +362,16 @@ def _closed(c: _Column, question: str | None, option: str | None, *, asked: bool
         return ColumnRole(c.name, Role.SINGLE, "the file names its options", AnswerKind.NOMINAL, question, option)
     scale = find_scale(c.counts)
     if scale is not None and (c.n_repeated or question is not None or scale.name != "points"):
-        reason = f"{len(scale.order)} different answers on a scale ({scale.name})"
+        reason = f"{counted(len(scale.order), 'different answer')} on a scale ({scale.name})"
         return ColumnRole(c.name, Role.SCALE, reason, AnswerKind.ORDERED, question, option, scale.order)
     separator = _separator(c)
     if separator is not None:
         n = len(_items(c, separator))
         shown = {"\n": "a new line", ", ": "a comma", ",": "a comma", ";": "a semicolon", "|": "a bar"}[separator]
-        reason = f"cells join {n} options with {shown}"
+        reason = f"cells join {counted(n, 'option')} with {shown}"
         return ColumnRole(c.name, Role.MULTI, reason, AnswerKind.MULTI, separator=separator)
     if _is_few(c) and not (asked and _typical_words(c) > 3):  # noqa: PLR2004 -- "no" and "nothing" come again under open questions
-        reason = f"{len(c.counts)} different answers among {len(c.filled)}"
+        reason = f"{counted(len(c.counts), 'different answer')} among {len(c.filled)}"
         return ColumnRole(c.name, Role.SINGLE, reason, AnswerKind.NOMINAL, question, option)
     return None
 
@@ -379,7 +382,7 @@ def _demographic(c: _Column, told: ColumnRole) -> ColumnRole:
         return replace(told, role=Role.IGNORE, reason="full postcodes: personal data, kept out of the results")
     scale = find_scale(c.facts.labels or c.counts)
     if scale is not None and scale.name != "points":
-        reason = f"{told.reason}; {len(scale.order)} answers in order ({scale.name})"
+        reason = f"{told.reason}; {counted(len(scale.order), 'answer')} in order ({scale.name})"
         return replace(told, kind=AnswerKind.ORDERED, order=scale.order, reason=reason)
     separator = _separator(c)
     if separator is not None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from models.counts import counted
 from models.vocabulary import Problem, ThemesError
 
 MAX_FILE_BYTES: Final = 300_000_000
@@ -93,7 +94,7 @@ def check_cells(name: str, n_rows: int, n_columns: int) -> None:
     if n_rows * n_columns > MAX_CELLS:
         raise InputRefusedError(
             "table_too_large",
-            f"{name} has {n_rows} rows of {n_columns} columns.",
+            f"{name} has {counted(n_rows, 'row')} of {counted(n_columns, 'column')}.",
             allowed=f"at most {MAX_CELLS} cells, blank ones among them.",
             next_step="delete the columns without answers, or split the file.",
         )

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from models.counts import counted
 from models.vocabulary import Problem
 from nlp_service.ingest.cue_transcript import read_cues
 from nlp_service.ingest.line_transcript import read_lines
@@ -99,7 +100,7 @@ def make_transcript(
     leaders, why = _facilitators(turns, facilitators)
     turns = [replace(t, is_facilitator=t.speaker in leaders) for t in turns]
     n_speakers = len({t.speaker for t in turns})
-    note = f"{name}: a transcript of {len(turns)} turns by {n_speakers} speakers; facilitators ({why}): {', '.join(sorted(leaders)) or 'none'}."
+    note = f"{name}: a transcript of {counted(len(turns), 'turn')} by {counted(n_speakers, 'speaker')}; facilitators ({why}): {', '.join(sorted(leaders)) or 'none'}."
     missing = sorted(set(facilitators) - {t.speaker for t in turns})
     extra = (f"{name}: nobody is called {', '.join(missing)} in it.",) if missing else ()
     return Transcript(tuple(turns), tuple(problems), (note, *extra))

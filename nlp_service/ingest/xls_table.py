@@ -7,6 +7,7 @@ from typing import Final
 
 import xlrd
 
+from models.counts import counted
 from nlp_service.ingest.table import MAX_CELL_CHARS, MAX_COLUMNS, InputRefusedError, Table, make_table, too_many
 from nlp_service.ingest.zip_audit import damaged
 
@@ -66,14 +67,14 @@ def _read_book(name: str, book: xlrd.Book, wanted: str | None) -> Table:
         raise InputRefusedError(
             "missing_sheet",
             f"{name} has no sheet of that name.",
-            allowed=f"one of {len(titles)} sheets: {', '.join(titles[:10])}.",
+            allowed=f"one of {counted(len(titles), 'sheet')}: {', '.join(titles[:10])}.",
             next_step="name one of them with --sheet.",
         )
     found = [book.sheet_by_name(t) for t in titles if wanted in (None, t)]
     for candidate in [s for s in found if not s.visibility] or found:
         rows = _rows(name, book, candidate)
         if rows:
-            note = f"{name}: the sheet {candidate.name!r} was read; {len(titles) - 1} other(s) were not (use --sheet)."
+            note = f"{name}: the sheet {candidate.name!r} was read; {counted(len(titles) - 1, 'other was', 'others were')} not (use --sheet)."
             return make_table(name, rows, (note,) if len(titles) > 1 else ())
     raise InputRefusedError(
         "empty_file",

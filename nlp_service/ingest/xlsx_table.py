@@ -9,6 +9,7 @@ from typing import Final
 
 import openpyxl
 
+from models.counts import counted
 from nlp_service.ingest.table import (
     MAX_CELL_CHARS,
     MAX_COLUMNS,
@@ -73,7 +74,7 @@ def _read_book(name: str, book: openpyxl.Workbook, wanted: str | None) -> Table:
         raise InputRefusedError(
             "missing_sheet",
             f"{name} has no sheet of that name.",
-            allowed=f"one of {len(book.sheetnames)} sheets: {', '.join(book.sheetnames[:10])}.",
+            allowed=f"one of {counted(len(book.sheetnames), 'sheet')}: {', '.join(book.sheetnames[:10])}.",
             next_step="name one of them with --sheet.",
         )
     visible = [s for s in sheets if s.sheet_state == "visible"] or sheets
@@ -81,7 +82,7 @@ def _read_book(name: str, book: openpyxl.Workbook, wanted: str | None) -> Table:
         rows = _rows(name, candidate)
         if rows:
             others = [s.title for s in book.worksheets if s is not candidate]
-            note = f"{name}: the sheet {candidate.title!r} was read; {len(others)} other(s) were not (use --sheet)."
+            note = f"{name}: the sheet {candidate.title!r} was read; {counted(len(others), 'other was', 'others were')} not (use --sheet)."
             return make_table(name, rows, (note,) if others else ())
     raise InputRefusedError(
         "empty_file",

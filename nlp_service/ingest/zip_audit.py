@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from typing import Final
 
+from models.counts import counted
 from nlp_service.ingest.table import InputRefusedError
 
 MAX_ENTRIES: Final = 2_000
@@ -54,7 +55,7 @@ def audit_zip(name: str, data: bytes, kind: str) -> frozenset[str]:
 
 def _check_declared(name: str, entries: list[zipfile.ZipInfo], n_bytes: int, kind: str) -> None:
     if len(entries) > MAX_ENTRIES:
-        raise suspicious(name, f"{len(entries)} parts", kind)
+        raise suspicious(name, counted(len(entries), "part"), kind)
     if len({e.filename for e in entries}) != len(entries):
         raise suspicious(name, "two parts of one name", kind)
     if sum(e.compress_size for e in entries) > n_bytes:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 
+from models.counts import counted
 from models.vocabulary import ThemesError
 from nlp_service.report import words
 from nlp_service.report.content import Report
@@ -71,11 +72,20 @@ def _environment(templates: Path | None) -> SandboxedEnvironment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters: dict[str, Any] = {"percent": words.percent, "points": words.points, "base64": _base64}
+    filters: dict[str, Any] = {
+        "percent": words.percent,
+        "points": words.points,
+        "counted": _counted,
+        "base64": _base64,
+    }
     environment.filters.update(filters)
     for function in (words.interval, words.rank_range, words.share_word, words.difference_word, words.change_word):
         environment.globals[function.__name__] = function
     return environment
+
+
+def _counted(n: int, one: str, many: str = "") -> str:
+    return counted(n, one, many, spec=",")
 
 
 def _base64(data: bytes) -> str:

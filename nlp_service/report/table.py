@@ -3,6 +3,7 @@
 import textwrap
 from typing import Final
 
+from models.counts import counted
 from models.vocabulary import Codebook, CodedComment, Comment
 from nlp_service.report.content import Report
 from nlp_service.report.run import Run
@@ -55,10 +56,10 @@ def protection_lines(run: Run) -> list[str]:
     n, copies = len(run.protection.disclosures), run.protection.duplicates
     lines = []
     if n:
-        lines.append(f"Read first: {n} comment{'s' if n > 1 else ''} may disclose harm to somebody (safeguarding).")
+        lines.append(f"Read first: {counted(n, 'comment')} may disclose harm to somebody (safeguarding).")
     if copies.groups:
         lines.append(
-            f"{copies.n_comments} comments are {copies.n_distinct} distinct texts: {len(copies.groups)} group{'s' if len(copies.groups) > 1 else ''} of copies, "
+            f"{counted(copies.n_comments, 'comment is', 'comments are')} {counted(copies.n_distinct, 'distinct text')}: {counted(len(copies.groups), 'group')} of copies, "
             f"the largest of {copies.groups[0].size}."
         )
     if run.protection.with_personal_data is True:

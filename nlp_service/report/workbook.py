@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from models.counts import counted
 from models.vocabulary import CodedComment, Comment
 from nlp_service.report.run import Protection, Run, evidence_quotes
 
@@ -189,7 +190,7 @@ def _protection_lines(protection: Protection | None) -> list[tuple[str, str]]:
     if protection is None:
         return []
     groups = protection.duplicates.groups
-    largest = f"; the largest has {groups[0].size} comments" if groups else ""
+    largest = f"; the largest has {counted(groups[0].size, 'comment')}" if groups else ""
     if protection.with_personal_data:
         data = "left as written (--with-personal-data)"
     else:

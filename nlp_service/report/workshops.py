@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from models.counts import counted
 from models.vocabulary import Codebook, CodedComment, Comment, ThemeId
 
 
@@ -37,4 +38,4 @@ def workshops_table(codebook: Codebook, pairs: Sequence[tuple[Comment, CodedComm
         f"{codebook.get_theme(r.theme).label[:44]:<44} {r.n_sessions:>3} of {r.of_sessions} {r.n_speakers:>4} of {r.of_speakers}"
         for r in rows[:most]
     ]
-    return "\n".join(lines if len(rows) <= most else [*lines, f"and {len(rows) - most} more themes"])
+    return "\n".join(lines if len(rows) <= most else [*lines, f"and {counted(len(rows) - most, 'more theme')}"])

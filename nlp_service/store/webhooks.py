@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Row, delete, func, insert, select
 
+from models.counts import counted
 from models.vocabulary import ThemesError
 from nlp_service.store import tables
 from nlp_service.store.audit import add_entry
@@ -86,14 +87,16 @@ def _check_number(connection: Connection, consultation: str | None) -> None:
         mine = connection.execute(count.where(tables.webhooks.c.consultation == consultation)).scalar_one()
         if mine >= MAX_OF_CONSULTATION:
             raise TooManyWebhooksError(
-                f"the consultation has {mine} webhooks.",
+                f"the consultation has {counted(mine, 'webhook')}.",
                 allowed=f"at most {MAX_OF_CONSULTATION} of one consultation.",
                 next_step="delete one that is not used.",
             )
     n = connection.execute(count).scalar_one()
     if n >= MAX_WEBHOOKS:
         raise TooManyWebhooksError(
-            f"there are {n} webhooks.", allowed=f"at most {MAX_WEBHOOKS}.", next_step="delete one that is not used."
+            f"the service has {counted(n, 'webhook')}.",
+            allowed=f"at most {MAX_WEBHOOKS}.",
+            next_step="delete one that is not used.",
         )
 
 

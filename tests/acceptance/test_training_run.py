@@ -68,7 +68,7 @@ def test_a_small_model_is_trained_verified_evaluated_and_used(tmp_path: Path) ->
     )
     assert "14 comments" in said
     assert f"{len(suspects.read_text().splitlines())} decisions in doubt" in said
-    assert "1 decided comments left out" in (model / "card.md").read_text()
+    assert "1 decided comment left out" in (model / "card.md").read_text()
     assert "intact" in themes("model", "verify", model)
     metrics = tmp_path / "m.json"
     themes("evaluate", model, "--decisions", decisions, "--out", metrics)

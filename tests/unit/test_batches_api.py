@@ -375,18 +375,26 @@ def test_an_erased_respondent_leaves_no_byte_in_the_files_of_the_store(local: Pa
     batch = send(client, key, f"id,text\np1,{marker} on the roof\np2,lamp out\n").json()
     code_run(service, batch["run"]["id"])
     admin = key_of(service, Scope.ADMIN)
-    assert client.delete("/v1/respondents/p1?consultation=none", headers=admin).json()["n_comments"] == 0
+    misspelt, elsewhere = (
+        client.delete(f"/v1/respondents/{who}", headers=admin) for who in ("P1", "p1?consultation=none")
+    )
+    for nobody in (misspelt, elsewhere):
+        assert (nobody.status_code, nobody.json()["code"]) == (404, "respondent_not_found")
+        assert "P1" not in nobody.text
     held = [p for p in tmp_path.rglob("*") if p.is_file() and marker.encode() in p.read_bytes()]
     assert held
     erased = client.delete("/v1/respondents/p1", headers=admin).json()
-    assert (erased["n_comments"], erased["batches"]) == (1, [batch["id"]])
+    assert (erased["found"], erased["n_comments"], erased["batches"]) == (True, 1, [batch["id"]])
     assert (erased["n_lines"], erased["n_tasks"], erased["models"], erased["models_unknown"], erased["left"]) == (0, 0, [], [], [])  # fmt: skip
     assert [p.name for p in tmp_path.rglob("*") if p.is_file() and marker.encode() in p.read_bytes()] == []
     now = client.get(f"/v1/batches/{batch['id']}", headers=key).json()
     assert (now["n_comments"], now["n_erased"]) == (2, 1)
     codings = client.get(f"/v1/batches/{batch['id']}/codings", headers={**key, "accept": "application/x-ndjson"})
     assert [json.loads(line)["comment_id"] for line in codings.text.splitlines()] == ["p2"]
-    assert client.get("/v1/audit", headers=admin).json()["entries"][0]["did"] == "respondent.erase"
+    entries = client.get("/v1/audit", headers=admin).json()["entries"]
+    assert [e["did"] for e in entries[:3]] == ["respondent.erase"] * 3
+    assert [e["details"]["comments"] for e in entries[:3]] == [1, 0, 0]
+    assert client.delete("/v1/respondents/p1", headers=admin).json()["code"] == "respondent_not_found"
 
 
 def test_a_respondent_can_be_erased_while_the_batch_is_coded(parts: Parts, postgresql: Server) -> None:

@@ -75,6 +75,8 @@ def test_the_async_client_goes_the_whole_way(small_model: Path, tmp_path: Path) 
                 assert (named.model, named.codebook) == (coded.model, "flat@1")
                 with pytest.raises(ServiceError, match="model_not_found"):
                     await client.classify(["Lamp is out"], model="none")
+                with pytest.raises(ServiceError, match="unknown_parameter"):
+                    await client.submit(path, column="text")
                 batch = await client.submit(path, consultation="town", idempotency_key="k")
                 assert (await client.submit(path, consultation="town", idempotency_key="k")).id == batch.id
                 assert (batch.state, batch.n_comments, batch.n_problems) == ("queued", 2, 1)

@@ -1,6 +1,7 @@
 """A codebook changes without losing a label: every old theme has a place, every change can be undone, old versions stay as they were."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,12 +21,14 @@ from models.codebook_changes import (
     split,
     view_themes,
 )
+from models.codebook_diff import compare_codebooks
 from models.vocabulary import Codebook, Theme, ThemeId
-from nlp_service.change_codebook import write_yaml
+from nlp_service.change_codebook import find_changes, write_change, write_yaml
 from nlp_service.cli.main import run
 from nlp_service.exchange.qdc_file import ExchangeError, code_guid, read_qdc, write_qdc
 
 BOOK = read_codebook(SHIPPED)
+GONE = {"merged", "split", "retired", "removed"}
 
 
 def theme(theme_id: str, label: str | None = None, parent: str | None = None) -> Theme:
@@ -73,6 +76,83 @@ def test_the_last_theme_of_a_family_takes_the_family_with_it_so_that_no_comment_
     change = retire(book, "A.x")
     assert [t.id for t in change.new.codable] == ["B"]
     assert change.new.version == "2"
+
+
+def lines_of(changes: list[CodebookChange], new: Codebook | None = None) -> list[tuple[str, str, str, bool]]:
+    found = compare_codebooks(changes[0].old, new or changes[-1].new, changes)
+    return [(c.kind, c.theme, c.text, c.touches_labels) for c in found if c.kind not in ("hints", "redefined")]
+
+
+def test_a_diff_that_knows_the_way_says_what_was_merged_into_what() -> None:
+    assert lines_of([merge(BOOK, ["ASB.beg"], "ASB.drink")]) == [
+        ("widened", "ASB.drink", "takes the labels of ASB.beg (Begging and rough sleeping)", True),
+        ("merged", "ASB.beg", "Begging and rough sleeping -> ASB.drink: its labels are labels of that theme now", True),
+    ]
+
+
+def test_a_diff_that_knows_the_way_says_what_was_split_retired_and_given_another_id() -> None:
+    book = Codebook("b", "1", (theme("A"), theme("A.x", parent="A"), theme("B"), theme("C"), theme("D")))
+    changes = [split(book, "B", [theme("B1"), theme("B2")])]
+    changes.append(retire(changes[-1].new, "C"))
+    changes.append(rename(changes[-1].new, "A", new_id="N"))
+    changes.append(retire(changes[-1].new, "B2"))
+    changes.append(promote(changes[-1].new, theme("C", "Another")))
+    assert lines_of(changes) == [
+        ("renamed", "N", "from the id A: its labels go with it", False),
+        ("added", "B1", "Label B1; a part of B", True),
+        ("added", "C", "Another", True),
+        ("split", "B", "Label B -> B1: a person says which part each label means", True),
+        ("retired", "C", "Label C: its labels stay under the old version and count in none", True),
+    ]
+
+
+def test_an_id_that_was_freed_and_given_to_another_theme_is_that_other_theme() -> None:
+    book = Codebook("b", "1", (theme("A"), theme("B", "Old"), theme("C")))
+    changes = [retire(book, "B")]
+    changes.append(rename(changes[-1].new, "A", new_id="B"))
+    assert [line[:2] for line in lines_of(changes)] == [("renamed", "B"), ("retired", "B")]
+
+
+def test_what_was_taken_out_by_hand_after_a_change_has_no_place_to_go() -> None:
+    change = merge(BOOK, ["ASB.beg"], "ASB.drink")
+    by_hand = Codebook(BOOK.id, "9", tuple(t for t in change.new.themes if t.id != "ASB.drink"))
+    assert [line[:2] for line in lines_of([change], by_hand)] == [("removed", "ASB.beg"), ("removed", "ASB.drink")]
+
+
+def test_the_way_between_versions_is_found_by_their_change_files_and_not_where_one_lacks(tmp_path: Path) -> None:
+    one = merge(BOOK, ["ASB.beg"], "ASB.drink")
+    other = merge(BOOK, ["ASB.beg"], "ASB.litter")
+    two = retire(one.new, "ASB.damage")
+    for name, change in (("w2", one), ("other", other), ("w3", two)):
+        write_change(change, tmp_path / f"{name}.yaml")
+    (tmp_path / "odd.change.json").write_text("{}")
+    assert find_changes(BOOK, two.new, tmp_path) == [one, two]
+    assert find_changes(BOOK, other.new, tmp_path) == [other]
+    assert find_changes(two.new, BOOK, tmp_path) == []
+    assert find_changes(BOOK, BOOK, tmp_path) == []
+    by_hand = replace(one.new, title="By hand")
+    assert find_changes(BOOK, by_hand, tmp_path) == []  # two changes gave that number: which one it was cannot be told
+    (tmp_path / "other.change.json").unlink()
+    assert find_changes(BOOK, by_hand, tmp_path) == [one]
+    (tmp_path / "w2.change.json").unlink()
+    assert find_changes(BOOK, two.new, tmp_path) == []
+
+
+def test_the_command_says_what_was_merged_and_where_nothing_tells_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = str(tmp_path / "w2.yaml")
+    assert run(["codebook", "merge", "ASB.drink", "ASB.beg", "--into", "ASB.drink", "--out", new]) == 0
+    capsys.readouterr()
+    assert run(["codebook", "diff", str(SHIPPED), new]) == 0
+    told = capsys.readouterr()
+    assert "* merged    ASB.beg          Begging and rough sleeping -> ASB.drink" in told.out
+    assert "note" not in told.err
+    (tmp_path / "w2.change.json").unlink()
+    assert run(["codebook", "diff", str(SHIPPED), new]) == 0
+    told = capsys.readouterr()
+    assert "* removed   ASB.beg" in told.out
+    assert "note: no change files beside w2.yaml lead from community-safety@1.0.0 to community-safety@1.1.0" in told.err
 
 
 def test_what_does_not_fit_is_refused_with_a_reason() -> None:
@@ -131,6 +211,25 @@ def change_at_random(data: st.DataObject) -> None:
         seen = view_themes(changes, [label])
         assert len(seen.themes) + len(seen.undecided) + len(seen.retired) == 1
         assert all(changes[-1].new.find_theme(t) is not None for t in seen.themes)
+    told_of_each_theme(changes)
+
+
+def told_of_each_theme(changes: list[CodebookChange]) -> None:
+    """Check that a diff which knows the way says of each theme what its labels mean now."""
+    found = compare_codebooks(BOOK, changes[-1].new, changes)
+    told = {(c.theme, c.kind) for c in found}
+    assert len({(c.theme, c.kind, c.text) for c in found}) == len(found)
+    assert {c.theme for c in found if c.kind == "removed"}.isdisjoint(t.id for t in BOOK.codable)
+    for one in (t.id for t in BOOK.codable):
+        seen, gone = view_themes(changes, [one]), {kind for theme_id, kind in told if theme_id == one} & GONE
+        if seen.themes == {one}:
+            assert gone == set()
+        elif seen.themes:
+            assert gone == {"merged"} or (not gone and (*seen.themes, "renamed") in told)
+        elif seen.undecided:
+            assert gone in ({"split"}, {"retired"})  # all its parts were retired
+        else:
+            assert gone == {"retired"}
 
 
 def test_a_written_codebook_reads_back_as_it_was(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from models.vocabulary import Comment, CommentId, RespondentId
 from models.weights import Base
 from nlp_service.cli.main import run
 from nlp_service.erase_files import EraseError, FilesErased, Places, Wish, look_through_files, make_places
-from nlp_service.erase_respondent import erase_respondent, find_models
+from nlp_service.erase_respondent import RespondentNotFoundError, erase_respondent, find_models
 from nlp_service.round_folder import ERASED, TASKS, read_erased, read_round, without_erased, write_lines, write_round
 from nlp_service.run_round import RoundBusyError, Server, locked
 from nlp_service.settings import Settings
@@ -137,7 +137,7 @@ def test_within_one_consultation_lines_without_words_are_told_of_and_no_file_is_
     path = tmp_path / "codings.jsonl"
     write_lines(path, [{"comment_id": "p1"}])
     assert forget("p1", path, everywhere=False).left == (
-        "a file: 1 lines without words have the id, and may be somebody else's",
+        "a file: 1 line without words has the id, and may be somebody else's",
     )
 
 
@@ -201,7 +201,7 @@ def test_a_round_forgets_its_tasks_and_answers_and_never_asks_again(tmp_path: Pa
     done = forget("p1", tmp_path)
     key = next(t.key for t in plan.tasks if t.comment.id == "c1")
     assert (done.n_lines, holding(tmp_path), read_erased(folder).left) == (2, [], frozenset({key}))
-    assert done.left == ("round: 1 tasks in Label Studio, which no settings name",)
+    assert done.left == ("round: 1 task in Label Studio, which no settings name",)
     assert [t.comment.id for t in read_round(folder).tasks] == ["c0", "c2", "c3"]
     assert without_erased(plan, folder) == read_round(folder)
     assert forget("p2", folder).n_lines == 1
@@ -214,9 +214,42 @@ def test_without_label_studio_what_is_left_there_is_told_and_the_rest_is_gone(tm
     write_round(folder, plan_of_four().with_project(Kind.BLIND, 7))
     gone = Server("http://127.0.0.1:9", "token", 1.0)
     done, _ = forgotten("p1", Places(tmp_path / "none", (folder,), gone))
-    assert done.left == ("round: 1 tasks in Label Studio (label_studio_failed)",)
+    assert done.left == ("round: 1 task in Label Studio (label_studio_failed)",)
     assert (done.n_lines, holding(tmp_path)) == (1, [])
     assert json.loads((folder / ERASED).read_text())["left"]
+
+
+@pytest.mark.parametrize("consultation", [None, "Wave 3"])
+def test_who_is_found_nowhere_is_not_found_and_nothing_is_changed(
+    decisions: Path, store: Database, consultation: str | None
+) -> None:
+    before, places = decisions.read_bytes(), Places(decisions.parent / "none", (decisions,))
+    with pytest.raises(RespondentNotFoundError) as refused:
+        erase_respondent(store, "P1", consultation=consultation, actor="test", places=places)
+    assert refused.value.found.endswith("neither in the store nor in the files looked through (1).")
+    assert "P1" not in str(refused.value)
+    assert decisions.read_bytes() == before
+    assert [(e.did, e.details) for e in read_entries(store)] == [
+        ("respondent.erase", {"comments": 0, "lines": 0, "tasks": 0})
+    ]
+
+
+def test_an_erasure_given_again_finds_nobody_and_changes_nothing(decisions: Path, store: Database) -> None:
+    places = Places(decisions.parent / "none", (decisions,))
+    done = erase_respondent(store, "p1", consultation=None, actor="test", places=places)
+    assert (done.is_found, done.n_lines) == (True, 1)
+    after = decisions.read_bytes()
+    with pytest.raises(RespondentNotFoundError, match="if it was erased before, nothing is left to do"):
+        erase_respondent(store, "p1", consultation=None, actor="test", places=places)
+    assert decisions.read_bytes() == after
+
+
+def test_where_something_is_left_the_answer_says_so_and_that_nobody_was_found(tmp_path: Path, store: Database) -> None:
+    (tmp_path / "odd.jsonl").write_text(f"{MARKER}\n")
+    places = Places(tmp_path / "none", (tmp_path / "odd.jsonl",))
+    done = erase_respondent(store, "p1", consultation=None, actor="test", places=places)
+    assert (done.is_found, done.n_files) == (False, 1)
+    assert done.left == ("odd.jsonl: 1 line that is no JSON object was not looked through",)
 
 
 def test_a_round_that_another_process_works_on_is_left_whole(tmp_path: Path) -> None:
@@ -298,9 +331,20 @@ def test_the_command_says_what_was_erased_and_what_is_left(
     assert run(["erase", "p1", "--from", str(decisions)]) == 0
     said = capsys.readouterr().err
     assert "0 comments in 0 batches" in said
-    assert "1 lines of files, 0 tasks in Label Studio" in said
+    assert "1 line of files, 0 tasks in Label Studio" in said
     write_round(tmp_path / "round", plan_of_four())
     assert run(["erase", "p2", "--from", str(tmp_path)]) == 3
-    assert "left: round: 1 tasks" in capsys.readouterr().err
+    assert "left: round: 1 task" in capsys.readouterr().err
+    assert run(["erase", "p2", "--from", str(tmp_path)]) == 3
+    said = capsys.readouterr().err
+    assert "note: nothing was found under that id, neither in the store nor in the files looked through (2)." in said
+    assert "left: round: 1 task" in said
+    assert run(["erase", "P3", "--from", str(decisions), "--consultation", "Wave 3"]) == 4
+    said = capsys.readouterr().err
+    assert "error respondent_not_found: nothing was found under that id" in said
+    assert (
+        "next: check its spelling, the consultation, and the places looked through (--from, THEMES_ERASE_FROM)" in said
+    )
+    assert MARKER not in said
     assert run(["erase", "p2", "--from", str(tmp_path / "absent")]) == 3
     assert "erase_refused" in capsys.readouterr().err

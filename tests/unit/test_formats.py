@@ -85,7 +85,7 @@ def test_mojibake_is_mended_where_it_is_certain_and_its_rows_are_listed(tmp_path
     path.write_text(f"id,text\n1,{bad}\n2,{said}\n", encoding="utf-8")
     reading = read_comments([path])
     assert [c.text for c in reading.comments] == [said, said]
-    assert any("rows 2)" in n and "mended" in n for n in reading.notes)
+    assert any("mended in 1 cell (row 2)" in n for n in reading.notes)
 
 
 def _misread(char: str) -> str:

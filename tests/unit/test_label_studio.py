@@ -87,7 +87,7 @@ def test_nobody_there(broken: str) -> None:
         ("<html>", "no JSON"),
         ({"tasks": []}, "where a list should be"),
         ([1], "where an object should be"),
-        ([{"id": 1, "project": 8, "data": {"text": "Ann Smith"}}], "holds 1 tasks of other projects"),
+        ([{"id": 1, "project": 8, "data": {"text": "Ann Smith"}}], "holds 1 task of another project"),
     ],
 )
 def test_answers_that_are_no_export_of_this_project_are_not_believed(broken: str, body: object, found: str) -> None:
@@ -151,7 +151,7 @@ def test_a_server_that_takes_fewer_tasks_than_it_was_sent_is_not_believed(broken
     ANSWERS["GET /api/projects"] = (200, {"results": [], "next": None})
     ANSWERS["POST /api/projects"] = (201, {"id": 5})
     ANSWERS["POST /api/projects/5/import"] = (201, {"task_count": 0})
-    with pytest.raises(LabelStudioError, match="0 were taken"):
+    with pytest.raises(LabelStudioError, match="of 1 task sent, it says that it took 0"):
         start_round(codings(tmp_path), Server(broken, "t"))
 
 

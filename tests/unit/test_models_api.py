@@ -15,7 +15,7 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from models.artefact import Artefact, read_artefact, write_artefact
+from models.artefact import STARTER, Artefact, read_artefact, write_artefact
 from models.model import load_model
 from models.registry import folder_of, read_registry
 from models.trained_on import make_marks
@@ -258,14 +258,20 @@ def test_pins_are_put_seen_and_taken_out_within_what_a_key_opens(parts: Parts, m
     assert client.get("/v1/models", headers=key).json()["pins"] == {"county": good, "town/east 1": first}
     assert client.get("/v1/models", headers=town).json()["pins"] == {"town/east 1": first}
     assert client.post("/v1/classify", headers=town, json={"texts": TEXTS[:1]}).json()["model"] == first
+    starter = str(read_artefact(STARTER).model_id)
+    for name in ("starter", starter):
+        kept = client.put("/v1/consultations/park/pin", headers=key, json={"model": name})
+        assert kept.json() == {"consultation": "park", "model": starter}
+    assert client.delete("/v1/consultations/park/pin", headers=key).status_code == 204
     unknown = client.put(url, headers=town, json={"model": "none"})
     assert (unknown.status_code, unknown.json()["code"]) == (404, "model_not_found")
     assert client.delete(url, headers=town).status_code == 204
     again = client.delete(url, headers=town)
     assert (again.status_code, again.json()["code"]) == (409, "registry_refused")
     assert "county" not in again.text
-    assert [(e["did"], e["details"].get("consultation")) for e in audit(parts)[:3]] == [
-        ("model.unpin", "town/east 1"), ("model.pin", "county"), ("model.pin", "town/east 1"),
+    assert [(e["did"], e["details"].get("consultation")) for e in audit(parts)[:6]] == [
+        ("model.unpin", "town/east 1"), ("model.unpin", "park"), ("model.pin", "park"), ("model.pin", "park"),
+        ("model.pin", "county"), ("model.pin", "town/east 1"),
     ]  # fmt: skip
 
 

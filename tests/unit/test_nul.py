@@ -68,11 +68,13 @@ def test_a_name_with_a_nul_is_refused_wherever_one_is_given(parts: Parts) -> Non
 
 def test_a_respondent_and_a_text_with_a_nul_are_kept_coded_and_erased(parts: Parts) -> None:
     client, _, key = parts
-    line = '{"comment_id": "c\\u0000", "text": "The lamp is \\u0000 out", "respondent": "p\\u0000"}\n'
-    batch = client.post("/v1/batches", headers={**key, "content-type": "application/x-ndjson"}, content=line)
+    line = '{"comment_id": "c\\u0000", "text": "The lamp is \\u0000 out"}\n'
+    kind = {"content-type": "application/x-ndjson"}
+    batch = client.post("/v1/batches", headers={**key, **kind}, params={"id": "comment_id"}, content=line)
     assert batch.status_code == 202, batch.text
     assert client.post("/v1/classify", headers=key, json={"texts": ["The lamp\0 is out"]}).status_code == 200
-    assert client.delete("/v1/respondents/p%00", headers=key).status_code == 200
+    assert client.delete("/v1/respondents/c%00", headers=key).json()["n_comments"] == 1
+    assert client.delete("/v1/respondents/p%00", headers=key).json()["code"] == "respondent_not_found"
 
 
 def test_the_store_takes_no_nul_from_anybody_and_keeps_nothing_of_the_rest(store_url: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from models import registry as registry_module
-from models.artefact import ArtefactError, read_artefact, write_artefact
+from models.artefact import STARTER, ArtefactError, read_artefact, write_artefact
 from models.model import ModelNotFoundError
 from models.registry import (
     Entry,
@@ -24,6 +24,7 @@ from models.registry import (
 )
 from models.vocabulary import ModelId
 from models.weights import Base
+from nlp_service.cli.main import run
 from nlp_service.find_model import find_current, find_model
 from tests.conftest import make_artefact
 
@@ -120,6 +121,48 @@ def test_a_pin_outlasts_publishing_until_it_is_taken_out(tmp_path: Path, folders
         pin(tmp_path, "plan", None, at=NOW)
     with pytest.raises(RegistryError, match="not in the registry"):
         pin(tmp_path, "plan", ModelId("zebra"), at=NOW)
+
+
+def test_a_model_that_ships_is_pinned_in_a_registry_without_any_and_the_pin_outlasts_what_ships(
+    tmp_path: Path, folders: tuple[Path, Path]
+) -> None:
+    ships = entry(folders[0]).model
+    pin(tmp_path / "r", "plan", ships, at=NOW, source=folders[0])
+    found = find_model(tmp_path / "r", None, consultation="plan")
+    assert (found, read_artefact(found).model_id) == (folder_of(tmp_path / "r", ships), ships)
+    assert read_registry(tmp_path / "r").entries == ()
+    with pytest.raises(RegistryError, match="another model of the id"):
+        pin(tmp_path / "r", "plan", ships, at=NOW, source=folders[1])
+
+
+def test_a_consultation_is_pinned_to_the_starter_by_either_name_before_anything_was_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folders: tuple[Path, Path]
+) -> None:
+    registry = tmp_path / "r"
+    monkeypatch.setenv("THEMES_REGISTRY", str(registry))
+    ours = str(read_artefact(STARTER).model_id)
+    for name in ("starter", ours):
+        assert run(["model", "pin", "plan", name]) == 0
+        assert capsys.readouterr().out == f"plan is coded by {ours}\n"
+    assert read_artefact(folder_of(registry, ModelId(ours))).model_id == ours
+    publish(registry, folders[0], replace(entry(folders[0]), codebook_id=read_artefact(STARTER).codebook.id))
+    assert find_model(registry, None, consultation="plan") == STARTER
+    assert find_model(registry, None) != STARTER
+    assert run(["model", "list"]) == 0
+    assert f"pin: plan is coded by {ours}" in capsys.readouterr().out
+    assert run(["model", "unpin", "plan"]) == 0
+    assert find_model(registry, None, consultation="plan") == find_model(registry, None)
+
+
+def test_a_model_that_nobody_published_is_not_found_and_what_can_be_pinned_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("THEMES_REGISTRY", str(tmp_path / "r"))
+    assert run(["model", "pin", "plan", "zebra"]) == 4
+    said = capsys.readouterr().err
+    assert "error model_not_found" in said
+    assert "allowed: starter." in said
+    assert not (tmp_path / "r").exists()
 
 
 def test_a_writer_stopped_anywhere_leaves_the_registry_as_it_was(

@@ -184,4 +184,4 @@ def test_workshops_are_counted_by_sessions_and_speakers() -> None:
     found = [(r.theme, r.n_sessions, r.of_sessions, r.n_speakers, r.of_speakers) for r in count_raised(THREE, said)]
     assert found == [("noise", 2, 2, 2, 4), ("light", 1, 2, 1, 4)]
     assert "2 of 2    2 of 4" in workshops_table(THREE, said)
-    assert "and 1 more themes" in workshops_table(THREE, said, most=1)
+    assert "and 1 more theme" in workshops_table(THREE, said, most=1)

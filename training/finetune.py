@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,9 @@ class FitSettings:
     warm_up: float = 0.06
     joined: float | None = None
     """Share of comments that are read with another one behind them, for the themes of both; `training.train` says if not given."""
+    hints: Literal["all", "own"] = "all"
+    """What the codebook says of a theme counts against all others too, phrase by phrase, and the head begins there (all), or its
+    definition and examples count for that theme alone (own)."""
     n_folds: int | None = None
     """Held-out parts for calibration; `training.splits.find_n_folds` says if not given."""
     seed: int = 0
@@ -174,6 +177,26 @@ def fit(
                 progress(Step(done, total, recent, (time.monotonic() - began) / done * (total - done), n_pieces))
     weight, bias = (t.detach().numpy().copy() for t in (head.weight, head.bias))
     return Fitted(updated.adapters(), weight, bias, updated.changes())
+
+
+def average(fits: Sequence[Fitted]) -> Fitted:
+    """Return the fit whose weights are the mean of the fits' weights; ValueError for several that were fine-tuned in full.
+
+    Wortsman et al. 2022 ("model soups"). The mean of products A B is one product: the As below one another, the Bs side by side.
+    """
+    if len(fits) == 1:
+        return fits[0]
+    if any(f.changes for f in fits):
+        raise ValueError("only fits with adapters can be averaged")
+    adapters = {
+        module: (
+            np.concatenate([f.adapters[module][0] for f in fits]),
+            np.concatenate([f.adapters[module][1] / np.float16(len(fits)) for f in fits], axis=1),
+        )
+        for module in fits[0].adapters
+    }
+    head, bias = np.stack([f.head for f in fits]).mean(axis=0), np.stack([f.head_bias for f in fits]).mean(axis=0)
+    return Fitted(adapters, head, bias)
 
 
 def check_full(base: Base) -> None:

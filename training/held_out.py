@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -16,7 +16,8 @@ from models.vocabulary import Codebook, DecidedComment, Segment
 from models.weight_changes import merge_updates
 from models.weights import Base
 from training.evaluation import metrics
-from training.finetune import FitSettings, Fitted, Step, fit
+from training.finetune import FitSettings, Fitted, Step, average, fit
+from training.hints import make_hints, make_phrases
 from training.lexical_fit import fit_lexical
 from training.splits import Split, has_ties, make_folds
 
@@ -30,6 +31,17 @@ Report = Callable[[str, Step | None], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Hints:
+    """Texts of the codebook's own, and the one theme that each speaks of; truth of shape (n_hints, n_themes)."""
+
+    windows: list[Window]
+    truth: BoolArray
+
+    def __add__(self, other: "Hints") -> "Hints":
+        return Hints([*self.windows, *other.windows], np.concatenate((self.truth, other.truth)))
+
+
+@dataclass(frozen=True, slots=True)
 class Data:
     """Decisions as arrays: one row a comment."""
 
@@ -37,8 +49,10 @@ class Data:
     codebook: Codebook
     windows: list[Window]
     truth: BoolArray
-    hints: list[Window] = field(default_factory=list)
-    hint_truth: BoolArray = field(default_factory=lambda: np.zeros((0, 0), np.bool_))
+    hints: Hints
+    """Each theme's definition and examples."""
+    phrases: Hints
+    """The phrases of the definitions; see `training.hints`."""
 
 
 def make_data(decided: Sequence[DecidedComment], codebook: Codebook, pieces: WordPieces) -> Data:
@@ -48,42 +62,55 @@ def make_data(decided: Sequence[DecidedComment], codebook: Codebook, pieces: Wor
     for row, one in enumerate(decided):
         for theme in one.themes:
             truth[row, column[theme]] = True
-    hints = [(text, k) for k, t in enumerate(codebook.codable) for text in (f"{t.label}. {t.definition}", *t.examples)]
-    hint_truth = np.zeros((len(hints), len(column)), np.bool_)
-    for row, (_, k) in enumerate(hints):
-        hint_truth[row, k] = True
     windows = [w[0] for w in pieces.windows([d.comment.text for d in decided])]
-    return Data(decided, codebook, windows, truth, [w[0] for w in pieces.windows([t for t, _ in hints])], hint_truth)
+    hints, phrases = (_hints(said, len(column), pieces) for said in (make_hints(codebook), make_phrases(codebook)))
+    return Data(decided, codebook, windows, truth, hints, phrases)
+
+
+def _hints(said: Sequence[tuple[str, int]], n_themes: int, pieces: WordPieces) -> Hints:
+    truth = np.zeros((len(said), n_themes), np.bool_)
+    for row, (_, k) in enumerate(said):
+        truth[row, k] = True
+    return Hints([w[0] for w in pieces.windows([text for text, _ in said])], truth)
 
 
 FEW_COMMENTS: Final = 1_000
-"""Up to so many, the codebook itself weighs in: the head begins at each theme's definition and examples, and these count as
-comments that raise that theme and no other. With more, they count for their own theme alone."""
+"""Up to so many, a model is the mean of several fits."""
 HEAD_START: Final = 1.0
-"""Length of each theme's row in the head that a fit on few comments begins with."""
+"""Length of each theme's row in the head that a fit begins with where the codebook speaks for and against all themes."""
+N_AVERAGED: Final = 3
+"""Fits on few comments whose adapters and heads are averaged: each alone learns much that is chance."""
 
 
 def fit_rows(
     base: Base, mask_id: int, data: Data, rows: NDArray[np.intp], settings: FitSettings, stage: str, report: Report
 ) -> Fitted:
-    """Return a fit on some rows and on the codebook's hints."""
-    few = len(rows) <= FEW_COMMENTS
-    windows = [*(data.windows[i].ids for i in rows), *(w.ids for w in data.hints)]
-    truth = np.concatenate((data.truth[rows], data.hint_truth))
+    """Return a fit on some rows and on what the codebook says."""
+    against_others = settings.hints == "all"
+    hints = data.hints + data.phrases if against_others else data.hints
+    windows = [*(data.windows[i].ids for i in rows), *(w.ids for w in hints.windows)]
+    truth = np.concatenate((data.truth[rows], hints.truth))
     known = np.ones_like(truth)
-    if not few:
-        known[len(rows) :] = data.hint_truth
-    head = _head_of_hints(base, data, settings) if few and len(data.codebook.codable) > 1 else None
-    return fit(
-        base, mask_id, windows, truth, settings, known=known, head_start=head, progress=lambda step: report(stage, step)
-    )
+    if not against_others:
+        known[len(rows) :] = hints.truth
+    head = _head_of_hints(base, hints, settings) if against_others and len(data.codebook.codable) > 1 else None
+    n_fits = N_AVERAGED if len(data.decided) <= FEW_COMMENTS and not settings.full else 1
+
+    def fitted(i: int) -> Fitted:
+        own = replace(settings, seed=settings.seed * n_fits + i)
+        name = stage if n_fits == 1 else f"{stage}, fit {i + 1} of {n_fits}"
+        return fit(
+            base, mask_id, windows, truth, own, known=known, head_start=head, progress=lambda step: report(name, step)
+        )
+
+    return average([fitted(i) for i in range(n_fits)])
 
 
-def _head_of_hints(base: Base, data: Data, settings: FitSettings) -> NDArray[np.float32]:
+def _head_of_hints(base: Base, hints: Hints, settings: FitSettings) -> NDArray[np.float32]:
     """Return a head, (n_themes, dim), whose rows point from the mean of all themes' hints to the mean of each theme's."""
-    vectors = _encoder(base, base.tensors, settings).encode([w.ids for w in data.hints])
+    vectors = _encoder(base, base.tensors, settings).encode([w.ids for w in hints.windows])
     pooled = np.stack([v.mean(axis=0) for v in vectors])
-    rows = np.stack([pooled[data.hint_truth[:, k]].mean(axis=0) for k in range(data.hint_truth.shape[1])])
+    rows = np.stack([pooled[hints.truth[:, k]].mean(axis=0) for k in range(hints.truth.shape[1])])
     rows -= rows.mean(axis=0)
     return np.asarray(HEAD_START * rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9), np.float32)
 

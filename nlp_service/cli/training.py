@@ -3,7 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 from tqdm import tqdm
@@ -74,6 +74,13 @@ ALL_SPLITS_UP_TO: Final = 1_000
     help="Share of comments read with another behind them.  [default: 0.3 up to 1,000 comments, else 0]",
 )
 @click.option(
+    "--hints",
+    type=click.Choice(["all", "own"]),
+    default="all",
+    show_default=True,
+    help="Whether what the codebook says of a theme counts against all others too, phrase by phrase, or for its own theme alone.",
+)
+@click.option(
     "--fallback/--no-fallback",
     default=True,
     help="Whether a comment may be given its likeliest theme, marked unsure, where none reaches its threshold.  [default: yes]",
@@ -98,6 +105,7 @@ def train(
     epochs: int | None,
     full: bool | None,
     joined: float | None,
+    hints: Literal["all", "own"],
     fallback: bool,
 ) -> None:
     """Fit, calibrate and evaluate a model on DECISIONS, and write its folder.
@@ -136,7 +144,9 @@ def train(
         decided,
         book,
         out,
-        settings=FitSettings(seed=seed, n_folds=folds, n_threads=threads, epochs=epochs, full=full, joined=joined),
+        settings=FitSettings(
+            seed=seed, n_folds=folds, n_threads=threads, epochs=epochs, full=full, joined=joined, hints=hints
+        ),
         about=about,
         gold=kept_out,
         aim=thresholds_for,

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.tokens import WordPieces
-from models.vocabulary import Comment, CommentId, DecidedComment, RespondentId, ThemeId, Verdict
+from models.vocabulary import Codebook, Comment, CommentId, DecidedComment, RespondentId, Theme, ThemeId, Verdict
+from models.weight_changes import CHANGE_GROUP, pack_change
 from models.weights import Base
 from tests.conftest import THREE
 from training.decisions import DecisionsError, find_doubts, leave_out, read_decisions
@@ -23,7 +24,7 @@ from training.evaluation import (
     metrics,
     theme_rates,
 )
-from training.finetune import FitSettings
+from training.finetune import FitSettings, Fitted, average
 from training.held_out import (
     HEAD_START,
     _encoder,
@@ -33,6 +34,7 @@ from training.held_out import (
     make_data,
     other_splits,
 )
+from training.hints import make_phrases
 from training.splits import MANY_COMMENTS, Split, find_n_folds, make_folds
 from training.suspects import find_suspects
 from training.train import read_about
@@ -169,10 +171,59 @@ def test_a_stock_answer_ties_nobody_and_any_other_text_does() -> None:
 def test_the_head_of_few_comments_begins_at_the_definitions(base: Base) -> None:
     pieces = WordPieces(base.tokenizer_json)
     data = make_data([decided(0, "loud music"), decided(1, "a stolen bicycle")], THREE, pieces)
-    head = _head_of_hints(base, data, FitSettings(n_threads=1))
+    head = _head_of_hints(base, data.hints, FitSettings(n_threads=1))
     np.testing.assert_allclose(np.linalg.norm(head, axis=1), HEAD_START, rtol=1e-5)
-    own = head @ np.stack([w.mean(axis=0) for w in _encoder(base, base.tensors, FitSettings(n_threads=1)).encode([h.ids for h in data.hints])]).T  # fmt: skip
-    assert all(data.hint_truth[int(own[k].argmax()), k] for k in range(len(head)))
+    own = head @ np.stack([w.mean(axis=0) for w in _encoder(base, base.tensors, FitSettings(n_threads=1)).encode([h.ids for h in data.hints.windows])]).T  # fmt: skip
+    assert all(data.hints.truth[int(own[k].argmax()), k] for k in range(len(head)))
+
+
+def test_phrases_are_what_stands_between_the_marks_of_a_definition_and_belong_to_one_theme() -> None:
+    themes = (
+        Theme(ThemeId("dogs"), "Dogs", "Fouling: barking, and biting (not cats); dangerous dogs, fear."),
+        Theme(ThemeId("cats"), "Cats", "Yowling at night, fear."),
+    )
+    assert make_phrases(Codebook("pets", "1", themes)) == [
+        ("Dogs", 0),
+        ("Fouling", 0),
+        ("barking", 0),
+        ("biting", 0),
+        ("dangerous dogs", 0),
+        ("Cats", 1),
+        ("Yowling at night", 1),
+    ]
+
+
+def test_what_the_codebook_says_is_one_theme_each(base: Base) -> None:
+    data = make_data([decided(0, "loud music")], THREE, WordPieces(base.tokenizer_json))
+    both = data.hints + data.phrases
+    assert len(both.windows) == len(both.truth) == len(data.hints.windows) + len(data.phrases.windows)
+    assert (both.truth.sum(axis=1) == 1).all()
+    assert both.truth.any(axis=0).all()
+
+
+def test_the_average_of_fits_has_the_mean_of_their_weights() -> None:
+    rng = np.random.default_rng(0)
+
+    def made() -> Fitted:
+        a, b = rng.normal(size=(4, 6)).astype(np.float16), rng.normal(size=(5, 4)).astype(np.float16)
+        return Fitted({"m": (a, b)}, rng.normal(size=(2, 6)).astype(np.float32), rng.normal(size=2).astype(np.float32))
+
+    fits = [made() for _ in range(3)]
+    mean = average(fits)
+    a, b = mean.adapters["m"]
+    assert (a.dtype, b.dtype, a.shape, b.shape) == (np.float16, np.float16, (12, 6), (5, 12))
+    wanted = np.mean([f.adapters["m"][1].astype(float) @ f.adapters["m"][0] for f in fits], axis=0)
+    np.testing.assert_allclose(b.astype(float) @ a, wanted, atol=5e-3)
+    np.testing.assert_allclose(mean.head, np.mean([f.head for f in fits], axis=0), atol=1e-6)
+    np.testing.assert_allclose(mean.head_bias, np.mean([f.head_bias for f in fits], axis=0), atol=1e-6)
+    assert average(fits[:1]) is fits[0]
+
+
+def test_fits_of_all_weights_are_not_averaged() -> None:
+    change = pack_change(np.ones((1, CHANGE_GROUP), np.float32), np.zeros(1, np.int32))
+    one = Fitted({}, np.zeros((1, 2), np.float32), np.zeros(1, np.float32), {"w": change})
+    with pytest.raises(ValueError, match="adapters"):
+        average([one, one])
 
 
 def test_more_comments_need_fewer_held_out_parts() -> None:

@@ -334,7 +334,7 @@ def test_a_saved_mapping_comes_in_the_form_and_a_role_in_the_query_comes_before_
     mapping = mapping_to_json(read_mapping(tmp_path / "roles.yaml"))
     once = {**key, "idempotency-key": "once"}
     batch = send(client, once, REMARKS, data={"mapping": mapping}).json()
-    assert "in.csv: 1 column(s) of the mapping are not in it: 'Gone'." in batch["notes"]
+    assert "in.csv: 1 column of the mapping is not in it: 'Gone'." in batch["notes"]
     assert coded_ids(client, service, key, batch) == ["T-1", "T-2"]
     assert send(client, once, REMARKS, data={"mapping": mapping}).json()["id"] == batch["id"]
     assert send(client, once, REMARKS).json()["code"] == "idempotency_mismatch"

@@ -1,6 +1,5 @@
 """Many texts coded by several processes: each distinct text once, one thread a process, order kept."""
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -10,15 +9,13 @@ from typing import Final
 
 from models.classifier import Classifier, TextCoding
 from models.model import Backend, load_model
+from nlp_service.processes import make_context, stops_held_back
 
 CHUNK_TEXTS: Final = 512
 CHUNK_CHARS: Final = 60_000
 """A chunk is full at either: many texts of one length are read together, and memory does not grow with length."""
 MIN_TEXTS_A_PROCESS: Final = 300
 """Fewer distinct texts than this are coded before another process would have started."""
-_START_METHOD: Final = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-_HEAVY: Final = ["models.model", "models.encoder_openvino", "openvino.opset13", "spacy.lang.en"]
-"""Imported once, by the server that worker processes are forked from."""
 _AHEAD: Final = 2
 """Chunks that wait for each process: enough to keep it busy, few enough to stop quickly."""
 
@@ -69,20 +66,19 @@ def code_distinct(texts: Sequence[str], choice: ModelChoice, *, jobs: int, progr
             keep(chunk, list(classifier.code_texts(chunk, batch_size=choice.batch_size)))
         return codings
     os.environ.update(OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
-    context = multiprocessing.get_context(_START_METHOD)
-    if _START_METHOD == "forkserver":
-        context.set_forkserver_preload(_HEAVY)
+    context = make_context()
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(choice,)) as pool:
         waiting: dict[Future[list[TextCoding]], list[str]] = {}
         try:
             for chunk in chunks:
                 if len(waiting) >= jobs * _AHEAD:
                     _collect(waiting, keep)
-                waiting[pool.submit(_code_chunk, chunk)] = chunk
+                with stops_held_back():
+                    waiting[pool.submit(_code_chunk, chunk)] = chunk
             while waiting:
                 _collect(waiting, keep)
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
             raise
     return codings
 

@@ -1,6 +1,5 @@
 """The use case: comments as they may be shown, and what a person should look at before anything else."""
 
-import multiprocessing
 import signal
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -11,6 +10,7 @@ from models.disclosure import find_disclosures
 from models.vocabulary import CodedComment, Coding, Comment, Problem, RespondentId, Segment
 from nlp_service.privacy.language import ENGLISH, find_language
 from nlp_service.privacy.redaction import Redacted, redact
+from nlp_service.processes import make_context, stops_held_back
 from nlp_service.report.run import Disclosure
 
 OTHER_LANGUAGE: Final = "other_language"
@@ -66,10 +66,11 @@ def protect_distinct(texts: Sequence[str], *, with_redaction: bool, jobs: int) -
     if jobs == 1:
         done = list(map(_protect, chunks, wanted))
     else:
-        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-        context = multiprocessing.get_context(method)
+        context = make_context()
         with ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_stopping_to_the_first) as pool:
-            done = list(pool.map(_protect, chunks, wanted))
+            with stops_held_back():
+                coming = pool.map(_protect, chunks, wanted)
+            done = list(coming)
     return {text: one for chunk, part in zip(chunks, done, strict=True) for text, one in zip(chunk, part, strict=True)}
 
 

@@ -11,12 +11,11 @@ from typing import Final, Protocol
 
 from models.classifier import Classifier, TextCoding
 from nlp_service.coding_pool import ModelChoice
+from nlp_service.processes import make_context
 
 MIN_TEXTS_A_PROCESS: Final = 64
 MODELS_KEPT: Final = 2
 """Models that a process holds at once; the one used longest ago makes room."""
-_START_METHOD: Final = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-_HEAVY: Final = ["models.model", "models.encoder_openvino", "openvino.opset13", "spacy.lang.en"]
 
 Halves = Callable[[Sequence[str]], list[TextCoding]]
 
@@ -143,10 +142,7 @@ def even_parts(texts: Sequence[str], n_parts: int) -> list[list[str]]:
 
 
 def _make_pool(jobs: int) -> ProcessPoolExecutor:
-    context = multiprocessing.get_context(_START_METHOD)
-    if _START_METHOD == "forkserver":
-        context.set_forkserver_preload(_HEAVY)
-    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_start)
+    return ProcessPoolExecutor(jobs, mp_context=make_context(), initializer=_start)
 
 
 def _start() -> None:

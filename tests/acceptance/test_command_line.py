@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import signal
 import subprocess
@@ -85,8 +86,11 @@ def _hear_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+@pytest.mark.parametrize(
+    "seconds", [2.5, 3.5, 6]
+)  # while processes are about to start, while they start, and afterwards
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_run_leaves_nothing(stop: signal.Signals, tmp_path: Path) -> None:
+def test_a_stopped_run_leaves_nothing(stop: signal.Signals, seconds: float, tmp_path: Path) -> None:
     source, out = tmp_path / "in.jsonl", tmp_path / "out.xlsx"
     source.write_text(
         "".join(json.dumps({"id": i, "text": f"Dealers by the lifts on floor {i}. " * 8}) + "\n" for i in range(30_000))
@@ -98,8 +102,11 @@ def test_a_stopped_run_leaves_nothing(stop: signal.Signals, tmp_path: Path) -> N
         start_new_session=True,
         preexec_fn=_hear_ctrl_c,
     )
-    time.sleep(6)
-    process.send_signal(stop)
+    time.sleep(seconds)
+    if stop is signal.SIGINT:
+        os.killpg(process.pid, stop)  # as a terminal does
+    else:
+        process.send_signal(stop)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "stopped" in said

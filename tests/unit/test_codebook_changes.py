@@ -172,6 +172,7 @@ def test_what_does_not_fit_is_refused_with_a_reason() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
+@pytest.mark.slow
 def test_random_changes_lose_no_label_are_undone_and_read_back(data: st.DataObject) -> None:
     change_at_random(data)
 

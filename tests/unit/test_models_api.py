@@ -90,6 +90,7 @@ def audit(parts: Parts) -> list[dict[str, Any]]:
     return [e for e in parts[0].get("/v1/audit", headers=admin).json()["entries"] if e["did"].startswith("model.")]
 
 
+@pytest.mark.slow
 def test_a_model_that_passes_the_gate_is_published_and_codes(parts: Parts, made: Path) -> None:
     client, service, key = parts
     good, first = model_id(made / "good"), model_id(made / "first")
@@ -242,6 +243,7 @@ def test_a_model_of_the_registry_that_is_broken_is_said_so(parts: Parts, made: P
     assert (answer.status_code, answer.json()["code"]) == (409, "model_broken")
 
 
+@pytest.mark.slow
 def test_pins_are_put_seen_and_taken_out_within_what_a_key_opens(parts: Parts, made: Path) -> None:
     client, service, key = parts
     first, good = model_id(made / "first"), model_id(made / "good")
@@ -275,6 +277,7 @@ def test_pins_are_put_seen_and_taken_out_within_what_a_key_opens(parts: Parts, m
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_only_an_admin_pins_a_model_that_the_gate_refused_and_it_is_written_down(parts: Parts, made: Path) -> None:
     client, service, key = parts
     bad, url = model_id(made / "bad"), "/v1/consultations/default/pin"

@@ -100,6 +100,7 @@ def command(place: Place, name: str, survey: Path, out: Path) -> list[str]:
 
 @pytest.mark.parametrize("how", ["mapping", "roles", "sheet"])
 @pytest.mark.parametrize("name", EACH)
+@pytest.mark.slow
 def test_a_survey_read_as_it_was_coded_belongs_to_its_codings(
     place: Place, tmp_path: Path, name: str, how: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -120,6 +121,7 @@ def test_a_survey_read_as_it_was_coded_belongs_to_its_codings(
 
 @pytest.mark.parametrize("how", ["mapping", "sheet"])
 @pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.slow
 def test_a_survey_read_in_another_way_is_refused_and_nothing_is_written(
     place: Place, tmp_path: Path, name: str, how: str
 ) -> None:
@@ -128,6 +130,7 @@ def test_a_survey_read_in_another_way_is_refused_and_nothing_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_round_takes_the_comments_that_were_coded(
     place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -180,6 +183,7 @@ def test_a_mapping_that_is_none_is_refused_by_every_command_alike(
 
 
 @pytest.mark.parametrize("how", ["mapping", "roles", "sheet"])
+@pytest.mark.slow
 def test_a_file_submitted_is_read_as_the_command_line_reads_it(
     place: Place, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -194,6 +198,7 @@ def test_a_file_submitted_is_read_as_the_command_line_reads_it(
     assert coded == [json.loads(line) for line in place.codings.read_text(encoding="utf-8").splitlines()]
 
 
+@pytest.mark.slow
 def test_a_workshop_submitted_has_the_facilitators_that_were_named(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

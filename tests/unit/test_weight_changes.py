@@ -57,6 +57,7 @@ def test_a_change_of_another_encoder_is_refused(base: Base, wrong: str) -> None:
         merge_updates(base, {}, {name: change})
 
 
+@pytest.mark.slow
 def test_a_model_with_changes_codes_alike_before_and_after_it_was_written(base: Base, tmp_path: Path) -> None:
     plain = make_artefact(base)
     changes = {QUERY: some_change(base, QUERY, list(range(384))), INPUTS: some_change(base, INPUTS, [2000, 2001])}

@@ -123,6 +123,7 @@ def test_the_versions_in_service_may_be_asked_for(client: TestClient, models: Lo
     assert client.get("/health/ready").json() == {"status": "ok", "n_workers": 0}
 
 
+@pytest.mark.slow
 def test_callers_at_once_each_get_their_own_answer(client: TestClient) -> None:
     texts = [f"lamp {i} is out, and music too" for i in range(60)]
     alone = [client.post("/v1/classify", json={"texts": [t]}).json() for t in texts]
@@ -159,6 +160,7 @@ def test_a_text_that_breaks_the_model_fails_its_own_caller_alone(small_model: Pa
     assert sorted(groups[1]) == sorted(["lamp", SECRET, "music"])
 
 
+@pytest.mark.slow
 def test_too_many_callers_are_turned_away_with_a_time_to_come_back(small_model: Path, tmp_path: Path) -> None:
     models = models_of(load_model(str(small_model)), max_waiting=1)
     classifier = models.in_service

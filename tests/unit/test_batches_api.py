@@ -154,6 +154,7 @@ def test_a_comment_that_stops_the_model_is_a_problem_and_the_others_are_coded(pa
     assert POISON not in json.dumps(problem)
 
 
+@pytest.mark.slow
 def test_a_hundred_posts_with_one_idempotency_key_give_one_batch(parts: Parts) -> None:
     client, service, key = parts
     headers = {**key, "idempotency-key": "once"}

@@ -37,6 +37,7 @@ def starter() -> Classifier:
     return load_model()
 
 
+@pytest.mark.slow
 def test_batch_size_and_order_change_nothing(starter: Classifier) -> None:
     whole = list(starter.code_texts(TEXTS * 2, batch_size=64))
     for size in (1, 3):

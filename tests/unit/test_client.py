@@ -60,6 +60,7 @@ def answering(*answers: tuple[int, dict[str, str], Any]) -> Iterator[tuple[str, 
         thread.join()
 
 
+@pytest.mark.slow
 def test_the_async_client_goes_the_whole_way(small_model: Path, tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_text("id,text\na,Lamp is out\nb,My husband hits me every night and I am afraid he will kill me\nc,\n")
@@ -125,6 +126,7 @@ def test_both_clients_say_how_a_file_is_read(small_model: Path, tmp_path: Path) 
     assert (alone.n_comments, alone.n_problems) == (1, 1)
 
 
+@pytest.mark.slow
 def test_a_busy_service_is_asked_again_with_the_same_idempotency_key(tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_text("text\nLamp\n")
@@ -142,6 +144,7 @@ def test_a_busy_service_is_asked_again_with_the_same_idempotency_key(tmp_path: P
     assert {s["authorization"] for s in seen} == {"Bearer themes_k"}
 
 
+@pytest.mark.slow
 def test_a_service_that_stays_busy_is_said_so() -> None:
     busy = (503, {"retry-after": "0"}, {"code": "busy", "title": "many", "allowed": "few", "next_step": "wait"})
     with answering(*[busy] * TRIES) as (url, seen), Client(url) as client, pytest.raises(ServiceError) as refused:
@@ -157,6 +160,7 @@ def test_answers_that_are_no_problem_documents_are_refusals_too() -> None:
             assert (refused.value.status, refused.value.code) == (status, "service_refused")
 
 
+@pytest.mark.slow
 def test_a_batch_that_failed_says_why() -> None:
     with answering((200, {}, BATCH)) as (url, _), Client(url) as client, pytest.raises(BatchFailedError, match="job_failed"):  # fmt: skip
         client.wait("b-1")

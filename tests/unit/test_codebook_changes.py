@@ -138,6 +138,7 @@ def test_the_way_between_versions_is_found_by_their_change_files_and_not_where_o
     assert find_changes(BOOK, two.new, tmp_path) == []
 
 
+@pytest.mark.slow
 def test_the_command_says_what_was_merged_and_where_nothing_tells_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -277,6 +278,7 @@ def test_commands_write_a_version_and_its_map_and_never_over_one(
     assert "ASB.v1" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_candidate_becomes_a_theme_and_its_comments_are_queued(tmp_path: Path) -> None:
     suggested = {
         "label": "Libraries",

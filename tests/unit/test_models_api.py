@@ -218,6 +218,7 @@ def test_one_model_is_published_at_a_time_and_others_come_back(
     assert send(parts, made / "bad").status_code == 409
 
 
+@pytest.mark.slow
 def test_a_model_is_shown_with_its_report_and_its_card(parts: Parts, made: Path) -> None:
     client, _, key = parts
     send(parts, made / "good")

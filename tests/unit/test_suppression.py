@@ -35,6 +35,7 @@ def attack(table: Crosstab) -> list[tuple[int, int]]:
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=4), st.data())
+@pytest.mark.slow
 def test_the_attack_finds_what_a_solver_finds(most: list[int], data: st.DataObject) -> None:
     total = data.draw(st.integers(0, sum(most)))
     for i, (low, high) in enumerate(bounds(total, most)):

@@ -267,6 +267,7 @@ def test_a_receiver_that_says_it_is_gone_is_not_called_again(database: Database)
     assert [(d.state, d.last_status) for d in deliveries(database, one)] == [(DeliveryState.GIVEN_UP, 410)]
 
 
+@pytest.mark.slow
 def test_receivers_that_are_away_slow_or_of_a_refused_address_are_said_so_and_hold_nobody_up(
     database: Database,
 ) -> None:
@@ -528,6 +529,7 @@ def test_a_store_of_the_release_before_is_brought_up_to_date_and_keeps_what_it_h
     now.close()
 
 
+@pytest.mark.slow
 def test_the_courier_delivers_until_it_is_stopped_and_goes_on_where_another_ended(database: Database) -> None:
     with receiving(500, 200) as receiver:
         one, secret = make_webhook(database, receiver.url, actor="k1")

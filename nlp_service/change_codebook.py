@@ -136,30 +136,29 @@ def read_changes(paths: Sequence[Path]) -> list[CodebookChange]:
     return changes
 
 
-def find_changes(old: Codebook, new: Codebook, folder: Path) -> list[CodebookChange]:
-    """Return the changes that led from one version to another, in order, by the change files of a folder; nothing if one lacks.
+def find_changes(old: Codebook, new: Codebook, folder: Path) -> tuple[list[CodebookChange], list[str]]:
+    """Return the changes that led from one version to another, in order, by the change files of a folder, and names of those that cannot be read.
 
-    A version that was edited by hand after its change is known by its number, if one change alone has it.
+    No changes if one lacks. A version that was edited by hand after its change is known by its number, if one change alone has it.
     """
-    there = [change for file in sorted(folder.glob(f"*{_SUFFIX}")) for change in _readable(file)]
+    there: list[CodebookChange] = []
+    unread: list[str] = []
+    for file in sorted(folder.glob(f"*{_SUFFIX}")):
+        try:
+            there += read_changes([file])
+        except CodebookChangeError:
+            unread.append(file.name)
     way: list[CodebookChange] = []
     at = new
     while at.ref != old.ref:
         numbered = [c for c in there if c.new.ref == at.ref]
         leads = [c for c in numbered if c.new == at] or numbered
         if not leads or any(c.moves != leads[0].moves for c in leads):
-            return []
+            return [], unread
         there.remove(leads[0])
         way.insert(0, leads[0])
         at = leads[0].old
-    return way
-
-
-def _readable(file: Path) -> list[CodebookChange]:
-    try:
-        return read_changes([file])
-    except CodebookChangeError:
-        return []
+    return way, unread
 
 
 def view_decisions(changes: Sequence[CodebookChange], decisions: Path, out: Path) -> Viewed:

@@ -3,7 +3,7 @@
 import multiprocessing
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
@@ -25,11 +25,8 @@ def make_context() -> BaseContext:
     context.set_forkserver_preload(_HEAVY)
     if threading.current_thread() is not threading.main_thread():
         return context
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
+    with _handled([signal.SIGINT], signal.SIG_IGN):
         forkserver.ensure_running()
-    finally:
-        signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)
     return context
 
 
@@ -47,11 +44,22 @@ def stops_held_back() -> Iterator[None]:
     def keep(number: int, _frame: FrameType | None) -> None:
         came.append(number)
 
-    before = {number: signal.signal(number, keep) for number in _STOPS}
+    try:
+        with _handled(_STOPS, keep):
+            yield
+    finally:
+        if came:
+            signal.raise_signal(came[0])
+
+
+@contextmanager
+def _handled(
+    numbers: Sequence[signal.Signals], handler: Callable[[int, FrameType | None], None] | signal.Handlers
+) -> Iterator[None]:
+    """Let a handler answer signals within the block."""
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-        if came:
-            signal.raise_signal(came[0])
+        for number, own in before.items():
+            signal.signal(number, own if own is not None else signal.SIG_DFL)

@@ -60,7 +60,8 @@ def make_card(facts: Mapping[str, Any], codebook: Codebook) -> str:
 def _trained_part(settings: Mapping[str, Any]) -> str:
     if settings["full"]:
         return "fine-tuned in full (what that added is kept in four bits a number)"
-    return f"with low-rank adapters (rank {settings['rank']})"
+    several = f", the mean of {settings['n_averaged']} fits" if settings["n_averaged"] > 1 else ""
+    return f"with low-rank adapters (rank {settings['rank']}{several})"
 
 
 def _overall(figures: Mapping[str, Any], intervals: Mapping[str, Sequence[float]]) -> Sequence[str]:

@@ -52,6 +52,8 @@ class FitSettings:
     hints: Literal["all", "own"] = "all"
     """What the codebook says of a theme counts against all others too, phrase by phrase, and the head begins there (all), or its
     definition and examples count for that theme alone (own)."""
+    n_averaged: int | None = None
+    """Fits with other seeds whose weights are averaged; `training.train` says if not given."""
     n_folds: int | None = None
     """Held-out parts for calibration; `training.splits.find_n_folds` says if not given."""
     seed: int = 0

@@ -74,12 +74,8 @@ def _hints(said: Sequence[tuple[str, int]], n_themes: int, pieces: WordPieces) -
     return Hints([w[0] for w in pieces.windows([text for text, _ in said])], truth)
 
 
-FEW_COMMENTS: Final = 1_000
-"""Up to so many, a model is the mean of several fits."""
 HEAD_START: Final = 1.0
 """Length of each theme's row in the head that a fit begins with where the codebook speaks for and against all themes."""
-N_AVERAGED: Final = 3
-"""Fits on few comments whose adapters and heads are averaged: each alone learns much that is chance."""
 
 
 def fit_rows(
@@ -94,7 +90,7 @@ def fit_rows(
     if not against_others:
         known[len(rows) :] = hints.truth
     head = _head_of_hints(base, hints, settings) if against_others and len(data.codebook.codable) > 1 else None
-    n_fits = N_AVERAGED if len(data.decided) <= FEW_COMMENTS and not settings.full else 1
+    n_fits = settings.n_averaged or 1
 
     def fitted(i: int) -> Fitted:
         own = replace(settings, seed=settings.seed * n_fits + i)

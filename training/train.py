@@ -26,7 +26,6 @@ from training.decisions import DecisionsError
 from training.evaluation import bootstrap_intervals, coder_agreement, confusable_pairs, metrics, theme_rates
 from training.finetune import FitSettings, Fitted, Step, check_full, prefers_full
 from training.held_out import (
-    FEW_COMMENTS,
     Data,
     HeldOut,
     Report,
@@ -42,8 +41,11 @@ from training.quick_encoder import fit_smoothing
 from training.splits import MANY_COMMENTS, N_FOLDS, find_n_folds, make_folds
 from training.suspects import Suspect, find_suspects
 
+FEW_COMMENTS: Final = 1_000
 JOINED_IF_FEW: Final = 0.3
 """`FitSettings.joined` for up to `FEW_COMMENTS` comments, if it is not given; with more, real comments are read as they are."""
+AVERAGED_IF_FEW: Final = 3
+"""`FitSettings.n_averaged` for as many, of fits with adapters: each alone learns much that is chance. With more, one fit."""
 SMOOTHING_TEXTS: Final = 300
 MARGIN_TEXTS: Final = 1_500
 MARGIN_QUANTILE: Final = 0.90
@@ -192,14 +194,17 @@ def train(
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     settings, about = settings or FitSettings(), about or About()
     settings = replace(settings, n_folds=settings.n_folds or find_n_folds(len(decided)))
+    few = len(decided) <= FEW_COMMENTS
     if settings.joined is None:
-        settings = replace(settings, joined=JOINED_IF_FEW if len(decided) <= FEW_COMMENTS else 0.0)
+        settings = replace(settings, joined=JOINED_IF_FEW if few else 0.0)
     work = report = _Work(report)
     base = read_base(encoder)
     if settings.full:
         check_full(base)
     elif settings.full is None:
         settings = replace(settings, full=len(decided) >= MANY_COMMENTS and prefers_full(base))
+    if settings.n_averaged is None:
+        settings = replace(settings, n_averaged=AVERAGED_IF_FEW if few and not settings.full else 1)
     settings = replace(settings, epochs=settings.n_epochs)
     pieces = WordPieces(base.tokenizer_json)
     data = make_data(decided, codebook, pieces)

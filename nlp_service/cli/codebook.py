@@ -88,14 +88,14 @@ def diff(old: Path, new: Path | None) -> None:
     """
     path = new or SHIPPED
     before, after = read_codebook(old), read_codebook(path)
-    way = find_changes(before, after, path.parent)
+    way, unread = find_changes(before, after, path.parent)
     changes = compare_codebooks(before, after, way)
     for c in changes:
         click.echo(f"{'*' if c.touches_labels else ' '} {c.kind:<9} {c.theme:<16} {c.text}")
     if not way and any(c.kind == "removed" for c in changes):
         click.echo(
             f"note: no change files beside {path.name} lead from {before.ref} to {after.ref}: what was merged, split or given another "
-            "id shows as removed and added.",
+            "id shows as removed and added." + (f" Not to be read: {', '.join(unread)}." if unread else ""),
             err=True,
         )
     touched = len({c.theme for c in changes if c.touches_labels})

@@ -68,7 +68,9 @@ def test_a_small_model_is_trained_verified_evaluated_and_used(tmp_path: Path) ->
     )
     assert "14 comments" in said
     assert f"{len(suspects.read_text().splitlines())} decisions in doubt" in said
-    assert "1 decided comment left out" in (model / "card.md").read_text()
+    card = (model / "card.md").read_text()
+    assert "1 decided comment left out" in card
+    assert "low-rank adapters (rank 16, the mean of 3 fits)" in card
     assert "intact" in themes("model", "verify", model)
     metrics = tmp_path / "m.json"
     themes("evaluate", model, "--decisions", decisions, "--out", metrics)
@@ -86,6 +88,7 @@ def test_a_small_model_is_trained_verified_evaluated_and_used(tmp_path: Path) ->
     }
     assert result["micro_f1"] > 0.6
     artefact = read_artefact(model)
+    assert {a.shape[0] for a, _ in artefact.tagger.adapters.values()} == {3 * 16}
     assert artefact.trained_on is not None
     asked = {line["comment_id"]: [(line["comment_id"], line["text"])] for line in lines}
     learnt = {i: holds_any(artefact.trained_on, one, key=artefact.card["data_sha256"]) for i, one in asked.items()}

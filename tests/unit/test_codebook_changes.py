@@ -126,16 +126,19 @@ def test_the_way_between_versions_is_found_by_their_change_files_and_not_where_o
     for name, change in (("w2", one), ("other", other), ("w3", two)):
         write_change(change, tmp_path / f"{name}.yaml")
     (tmp_path / "odd.change.json").write_text("{}")
-    assert find_changes(BOOK, two.new, tmp_path) == [one, two]
-    assert find_changes(BOOK, other.new, tmp_path) == [other]
-    assert find_changes(two.new, BOOK, tmp_path) == []
-    assert find_changes(BOOK, BOOK, tmp_path) == []
+    assert find_changes(BOOK, two.new, tmp_path) == ([one, two], ["odd.change.json"])
+    assert find_changes(BOOK, other.new, tmp_path) == ([other], ["odd.change.json"])
+    assert find_changes(two.new, BOOK, tmp_path) == ([], ["odd.change.json"])
+    assert find_changes(BOOK, BOOK, tmp_path) == ([], ["odd.change.json"])
     by_hand = replace(one.new, title="By hand")
-    assert find_changes(BOOK, by_hand, tmp_path) == []  # two changes gave that number: which one it was cannot be told
+    assert find_changes(BOOK, by_hand, tmp_path) == (
+        [],
+        ["odd.change.json"],
+    )  # two changes gave that number: which one it was cannot be told
     (tmp_path / "other.change.json").unlink()
-    assert find_changes(BOOK, by_hand, tmp_path) == [one]
+    assert find_changes(BOOK, by_hand, tmp_path) == ([one], ["odd.change.json"])
     (tmp_path / "w2.change.json").unlink()
-    assert find_changes(BOOK, two.new, tmp_path) == []
+    assert find_changes(BOOK, two.new, tmp_path) == ([], ["odd.change.json"])
 
 
 @pytest.mark.slow
@@ -149,6 +152,9 @@ def test_the_command_says_what_was_merged_and_where_nothing_tells_it(
     told = capsys.readouterr()
     assert "* merged    ASB.beg          Begging and rough sleeping -> ASB.drink" in told.out
     assert "note" not in told.err
+    (tmp_path / "w2.change.json").write_text("{")
+    assert run(["codebook", "diff", str(SHIPPED), new]) == 0
+    assert "Not to be read: w2.change.json." in capsys.readouterr().err
     (tmp_path / "w2.change.json").unlink()
     assert run(["codebook", "diff", str(SHIPPED), new]) == 0
     told = capsys.readouterr()

@@ -13,8 +13,14 @@ _CONVERGED: Final = 1e-9
 OWN_WEIGHT: Final = 0.5
 """What the mean F1 of themes counts beside F1 over all cells where thresholds are chosen."""
 _GRID: Final = np.arange(5, 96) / 100.0
+COMMENT_WEIGHT: Final = 0.5
+"""What the mean F1 of comments counts beside F1 over all cells where the fallback is chosen."""
 MIN_POSITIVES: Final = 10
-"""A theme with fewer positives than this uses the pooled calibration and threshold as they are."""
+"""A theme with fewer positives than this uses the pooled calibration as it is."""
+MIN_OWN_POSITIVES: Final = 20
+"""A theme with fewer positives than this uses the common threshold of best F1."""
+_MIN_GAINED: Final = 5
+"""A fallback must find so many more of the decisions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +122,16 @@ def fit_calibration(
         are pulled to what holds for all.
     fallback
         Whether to learn from which probability on a comment's likeliest theme is coded where none reaches its threshold: where
-        that makes F1 over all cells best, if it helps at all. For the aim of best F1 only.
+        that does most for F1 over all cells and for the mean F1 of comments, the latter with weight `COMMENT_WEIGHT`, if it helps at
+        all. For the aim of best F1 only.
 
     Notes
     -----
     Platt (1999) scaling, fitted by Newton steps: first one scale and bias for all cells, then for each theme with a
     Gaussian prior at the pooled values, whose weight is that of `shrink` positives. For a recall or a precision, thresholds meet
-    it for each theme, shrunk likewise on the log-odds scale towards the pooled optimum. For F1 they serve all cells together (there
-    the best is half the best F1: Lipton, Elkan and Naryanaswamy, 2014) and each theme's own F1, the latter with weight `OWN_WEIGHT`.
+    it for each theme, shrunk likewise on the log-odds scale towards the pooled optimum. For F1 they serve all cells together and
+    each theme's own F1, the latter with weight `OWN_WEIGHT`; the common one is half the best F1 that any common threshold reaches, which is where the best
+    threshold of calibrated probabilities lies (Lipton, Elkan and Naryanaswamy, 2014) and moves less by chance than the best one seen.
     The unsure band spans `UNSURE_LOGITS` to either side of the threshold.
     """
     n, k = scores.shape
@@ -156,16 +164,16 @@ def _f1_thresholds(probabilities: FloatArray, truth: NDArray[np.bool_]) -> Float
     is counted half from the decisions and half from the probabilities, so that a rare theme's threshold does not chase chance.
     """
     n_themes = truth.shape[1]
-    pooled = best_threshold(probabilities.ravel(), truth.ravel())
+    pooled = _half_of_best_f1(probabilities.ravel(), truth.ravel())
     said = probabilities >= pooled
     cells = max(int(said.sum() + truth.sum()), 1)
     best_f1 = 2 * (said & truth).sum() / cells
     threshold = np.full(n_themes, pooled)
-    for j in np.flatnonzero(truth.sum(axis=0) >= MIN_POSITIVES):
+    for j in np.flatnonzero(truth.sum(axis=0) >= MIN_OWN_POSITIVES):
         order = np.argsort(-probabilities[:, j], kind="stable")
         ranked, true = probabilities[order, j], (truth[order, j] + probabilities[order, j]) / 2
         n_said = np.searchsorted(-ranked, -_GRID, side="right")
-        hits = np.concatenate(([0.0], np.cumsum(true)))[n_said]
+        hits = _running_sum(true)[n_said]
         of_all = (2 * hits - best_f1 * n_said) / cells
         own = 2 * hits / (n_said + true.sum())
         threshold[j] = _GRID[int(np.argmax(of_all + OWN_WEIGHT * own / n_themes))]
@@ -189,16 +197,32 @@ def _best_fallback(probabilities: FloatArray, truth: NDArray[np.bool_], said: ND
     """Return the probability from which the likeliest theme of a comment without any is best coded; None if never."""
     bare = np.flatnonzero(~said.any(axis=1))
     likeliest = probabilities[bare].argmax(axis=1)
-    top, right = probabilities[bare, likeliest], truth[bare, likeliest]
+    top, right, n_true = probabilities[bare, likeliest], truth[bare, likeliest], truth[bare].sum(axis=1)
     order = np.argsort(-top, kind="stable")
     n_said = said.sum() + np.arange(len(bare) + 1)
-    n_hits = (said & truth).sum() + np.concatenate(([0], np.cumsum(right[order])))
-    f1 = 2 * n_hits / np.maximum(n_said + truth.sum(), 1)
+    n_hits = (said & truth).sum() + _running_sum(right[order])
+    of_cells = 2 * n_hits / np.maximum(n_said + truth.sum(), 1)
+    gain = 2 * right / (1 + n_true) - (n_true == 0)  # a comment that has no theme was right as it was
+    of_comments = _running_sum(gain[order]) / len(truth)
     last_of_tie = np.concatenate(([True], np.append(top[order][:-1] > top[order][1:], True)[: len(bare)]))
-    best = int(np.argmax(np.where(last_of_tie, f1, -1.0)))
-    if n_hits[best] - n_hits[0] < MIN_POSITIVES:
+    best = int(np.argmax(np.where(last_of_tie, of_cells + COMMENT_WEIGHT * of_comments, -np.inf)))
+    if n_hits[best] - n_hits[0] < _MIN_GAINED:
         return None
     return float(np.clip(top[order][best - 1], 0.02, 0.98))
+
+
+def _running_sum(values: NDArray[Any]) -> FloatArray:
+    """Return the sums of the first 0, 1, ... n values."""
+    return np.concatenate(([0.0], np.cumsum(values)))
+
+
+def _half_of_best_f1(probabilities: FloatArray, truth: NDArray[np.bool_]) -> float:
+    """Return half the best F1 of any one threshold; 0.5 if nothing is true."""
+    total = int(truth.sum())
+    if total == 0:
+        return 0.5
+    hits = np.cumsum(truth[np.argsort(-probabilities, kind="stable")])
+    return float(np.clip((hits / (np.arange(1, len(hits) + 1) + total)).max(), 0.02, 0.98))
 
 
 def best_threshold(probabilities: FloatArray, truth: NDArray[np.bool_], aim: Aim = BEST_F1) -> float:

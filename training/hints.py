@@ -16,7 +16,7 @@ def make_hints(codebook: Codebook) -> list[tuple[str, int]]:
 
 
 def make_phrases(codebook: Codebook) -> list[tuple[str, int]]:
-    """Return the label and the phrases of each codable theme's definition, each with the theme's position.
+    """Return the label, the phrases of the definition and the cues of each codable theme, each with the theme's position.
 
     A phrase is what stands between marks: residents write "kind staff", not whole definitions. What several themes say belongs to none.
     """
@@ -29,4 +29,8 @@ def make_phrases(codebook: Codebook) -> list[tuple[str, int]]:
 
 def _phrases(theme: Theme) -> list[str]:
     parts = (_LINK.sub("", part.strip()) for part in _BREAK.split(_ASIDE.sub(" ", theme.definition)))
-    return list(dict.fromkeys(p for p in (theme.label, *parts) if any(map(str.isalpha, p))))
+    said: dict[str, str] = {}
+    for phrase in (theme.label, *parts, *theme.cues):
+        if any(map(str.isalpha, phrase)):
+            said.setdefault(phrase.lower(), phrase)
+    return list(said.values())

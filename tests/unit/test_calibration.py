@@ -1,16 +1,30 @@
 """Thresholds are the best ones, probabilities mean what they say, rare themes borrow strength."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.calibration import MIN_POSITIVES, Aim, Calibration, best_threshold, fit_calibration, sigmoid
+from models.calibration import (
+    MIN_OWN_POSITIVES,
+    MIN_POSITIVES,
+    Aim,
+    Calibration,
+    best_threshold,
+    fit_calibration,
+    sigmoid,
+)
 
 
 def f1(probabilities: np.ndarray, truth: np.ndarray, threshold: float) -> float:
     said = probabilities >= threshold
     return 2 * (said & truth).sum() / max(1, said.sum() + truth.sum())
+
+
+def best_f1(probabilities: np.ndarray, truth: np.ndarray) -> float:
+    return max(f1(probabilities, truth, p) for p in np.unique(probabilities))
 
 
 @given(st.lists(st.tuples(st.integers(1, 19), st.booleans()), min_size=1, max_size=40))
@@ -46,9 +60,21 @@ def test_a_theme_with_few_positives_takes_the_pooled_values() -> None:
     assert fitted.n_positives == (int(truth[:, 0].sum()), MIN_POSITIVES - 1)
     assert fitted.scale[0] != pytest.approx(fitted.scale[1])
     only = fit_calibration(scores[:, 1:], truth[:, 1:])
-    assert only.threshold[0] == pytest.approx(
-        best_threshold(only.probabilities(scores[:, 1:]).ravel(), truth[:, 1]), abs=1e-6
-    )
+    probabilities = only.probabilities(scores[:, 1:]).ravel()
+    assert only.threshold[0] == pytest.approx(best_f1(probabilities, truth[:, 1]) / 2, abs=1e-6)
+
+
+def test_a_theme_without_positives_enough_for_a_threshold_of_its_own_takes_the_common_one() -> None:
+    rng = np.random.default_rng(6)
+    truth = np.column_stack([rng.random(600) < share for share in (0.4, 0.3, 0.02)])
+    truth[:, 2] = False
+    truth[: MIN_OWN_POSITIVES - 1, 2] = True
+    scores = rng.normal(size=truth.shape) + 1.5 * truth
+    fitted = fit_calibration(scores, truth)
+    common = best_f1(fitted.probabilities(scores).ravel(), truth.ravel()) / 2
+    assert fitted.threshold[2] == pytest.approx(common, abs=1e-6)
+    truth[:MIN_OWN_POSITIVES, 2] = True
+    assert fit_calibration(scores, truth).threshold[2] != pytest.approx(common, abs=1e-3)
 
 
 def test_bands_surround_thresholds_and_a_document_keeps_all() -> None:
@@ -85,10 +111,14 @@ def test_the_likeliest_theme_is_the_fallback_where_that_raises_f1() -> None:
     assert not before[added > 0].any()
     assert probabilities[added > 0].max(axis=1).min() >= fitted.fallback
 
-    def f1(verdicts: np.ndarray) -> float:
-        return float(2 * (verdicts & truth).sum() / (verdicts.sum() + truth.sum()))
+    def served(verdicts: np.ndarray) -> float:
+        hits = verdicts & truth
+        of_comments = 2 * hits.sum(axis=1) / np.maximum(verdicts.sum(axis=1) + truth.sum(axis=1), 1)
+        return float(2 * hits.sum() / (verdicts.sum() + truth.sum()) + of_comments.mean() / 2)
 
-    assert f1(said) > f1(before)
+    assert served(said) > served(before)
+    lower = replace(fitted, fallback=fitted.fallback - 0.02).verdicts(probabilities)
+    assert served(said) >= served(lower)
     again = Calibration.from_document(fitted.to_document(), 6)
     assert again.fallback == pytest.approx(fitted.fallback, abs=1e-6)
     with pytest.raises(ValueError, match="fallback"):

@@ -180,7 +180,7 @@ def test_the_head_of_few_comments_begins_at_the_definitions(base: Base) -> None:
 def test_phrases_are_what_stands_between_the_marks_of_a_definition_and_belong_to_one_theme() -> None:
     themes = (
         Theme(ThemeId("dogs"), "Dogs", "Fouling: barking, and biting (not cats); dangerous dogs, fear."),
-        Theme(ThemeId("cats"), "Cats", "Yowling at night, fear."),
+        Theme(ThemeId("cats"), "Cats", "Yowling at night, fear.", cues=("kitten", "fear", "cats", "Yowling at night")),
     )
     assert make_phrases(Codebook("pets", "1", themes)) == [
         ("Dogs", 0),
@@ -190,6 +190,7 @@ def test_phrases_are_what_stands_between_the_marks_of_a_definition_and_belong_to
         ("dangerous dogs", 0),
         ("Cats", 1),
         ("Yowling at night", 1),
+        ("kitten", 1),
     ]
 
 

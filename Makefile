@@ -131,7 +131,7 @@ errors-reference: setup
 # Rebuilds the shipped model from the starter corpus.
 starter-model: setup
 	OMP_NUM_THREADS=2 $(BIN)/themes train --decisions training/starter/corpus.jsonl \
-	  --codebook models/codebooks/community_safety.yaml --folds 2 --adapters --epochs 5 --joined 0.3 --hints own --no-fallback --about training/starter/about.yaml --out models/starter
+	  --codebook models/codebooks/community_safety.yaml --folds 2 --joined 0.3 --no-fallback --about training/starter/about.yaml --out models/starter
 
 # Rebuilds the model that finds disclosures of harm from training/safeguarding.
 safeguarding-model: setup

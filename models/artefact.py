@@ -27,7 +27,9 @@ from models.trained_on import Marks
 from models.vocabulary import Codebook, ModelId, ThemesError
 from models.weight_changes import CHANGE_GROUP, Change
 
-FORMAT: Final = 2
+FORMAT: Final = 3
+_READABLE: Final = (2, FORMAT)
+"""Format 2 keeps a row of lexical weights for every bucket, also for the empty ones."""
 MANIFEST: Final = "manifest.json"
 REQUIRED: Final = ("calibration.json", "card.json", "card.md", "codebook.json", "tagger.safetensors")
 MARKS: Final = "trained_on.safetensors"
@@ -167,6 +169,9 @@ def write_artefact(folder: Path, artefact: Artefact) -> ModelId:
     arrays: dict[str, NDArray[Any]] = {
         "head": t.head, "head_bias": t.head_bias, "lexical": t.lexical, "lexical_step": t.lexical_step, "idf": t.idf,
     }  # fmt: skip
+    if t.lexical.size:
+        used = t.lexical.any(axis=1)
+        arrays |= {"lexical": t.lexical[used], "lexical_used": np.packbits(used)}
     for module, (a, b) in t.adapters.items():
         arrays[f"adapter.a:{module}"], arrays[f"adapter.b:{module}"] = a, b
     for tensor, change in t.changes.items():
@@ -215,6 +220,8 @@ def write_artefact(folder: Path, artefact: Artefact) -> ModelId:
 def _tagger(arrays: Mapping[str, NDArray[Any]], n_themes: int) -> Tagger:
     names = ("head", "head_bias", "lexical", "lexical_step", "idf")
     head, bias, lexical, step, idf = (arrays[k] for k in names)
+    if "lexical_used" in arrays:
+        lexical = _with_empty_rows(lexical, arrays["lexical_used"])
     buckets = N_BUCKETS if lexical.size else 0
     if head.ndim != 2 or head.shape[0] != n_themes or bias.shape != (n_themes,):  # noqa: PLR2004
         raise ValueError("the head does not have a row for each theme")
@@ -239,6 +246,18 @@ def _tagger(arrays: Mapping[str, NDArray[Any]], n_themes: int) -> Tagger:
         smoothing,
         changes,
     )
+
+
+def _with_empty_rows(lexical: NDArray[Any], packed: NDArray[Any]) -> NDArray[Any]:
+    """Return a row for each bucket, of the rows that are kept, one for each bit that is set."""
+    if packed.dtype != np.uint8 or packed.shape != (N_BUCKETS // 8,) or lexical.ndim != 2:  # noqa: PLR2004
+        raise ValueError("the lexical weights do not say which buckets they belong to")
+    used = np.unpackbits(packed).astype(np.bool_)
+    if len(lexical) != used.sum():
+        raise ValueError("the lexical weights do not have a row for each bucket in use")
+    whole = np.zeros((N_BUCKETS, lexical.shape[1]), lexical.dtype)
+    whole[used] = lexical
+    return whole
 
 
 def _card(data: bytes, *, is_marked: bool) -> dict[str, Any]:
@@ -273,7 +292,7 @@ def _manifest(data: bytes) -> dict[str, Any]:
         manifest = json.loads(data)
         files = manifest["files"]
         ok = (
-            manifest["format"] == FORMAT
+            manifest["format"] in _READABLE
             and manifest["digest"] == _digest({k: v for k, v in manifest.items() if k != "digest"})
             and set(REQUIRED) <= set(files)
             and len(files) <= MAX_FILES

@@ -1,5 +1,6 @@
 """A model folder is loaded as it was written, or not at all."""
 
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -8,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
-from models.artefact import MANIFEST, ArtefactError, audit, read_artefact, write_artefact
+from models.artefact import MANIFEST, ArtefactError, _digest, _json, audit, read_artefact, write_artefact
+from models.lexical import N_BUCKETS
 from models.trained_on import make_marks
 from models.weights import Base
 from tests.conftest import make_artefact
@@ -26,6 +29,47 @@ def test_what_is_written_is_read(folder: Path, base: Base) -> None:
     np.testing.assert_array_equal(read.tagger.head, written.tagger.head)
     assert read.model_id is not None
     assert read.model_id.startswith("test-0.1+")
+
+
+def _rewritten(folder: Path, *, form: int, **arrays: Any) -> Path:
+    """Return the folder with other arrays in it, its manifest made to fit."""
+    path = folder / "tagger.safetensors"
+    found = load_file(path) | arrays
+    save_file({k: v for k, v in found.items() if v is not None}, path)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    data = path.read_bytes()
+    manifest["files"][path.name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    manifest["format"] = form
+    manifest["digest"] = _digest({k: v for k, v in manifest.items() if k != "digest"})
+    (folder / MANIFEST).write_bytes(_json(manifest))
+    return folder
+
+
+def test_empty_buckets_take_no_room_and_come_back(base: Base, tmp_path: Path) -> None:
+    made = make_artefact(base)
+    rng = np.random.default_rng(1)
+    lexical = rng.integers(-127, 128, made.tagger.lexical.shape).astype(np.int8)
+    lexical[rng.random(len(lexical)) < 0.75] = 0
+    write_artefact(tmp_path / "m", replace(made, tagger=replace(made.tagger, lexical=lexical)))
+    np.testing.assert_array_equal(read_artefact(tmp_path / "m").tagger.lexical, lexical)
+    assert (tmp_path / "m" / "tagger.safetensors").stat().st_size < lexical.nbytes / 2 + made.tagger.idf.nbytes + 50_000
+
+
+def test_a_model_with_a_row_for_every_bucket_is_read_as_before(folder: Path) -> None:
+    lexical = read_artefact(folder).tagger.lexical
+    old = _rewritten(folder, form=2, lexical=lexical, lexical_used=None)
+    np.testing.assert_array_equal(read_artefact(old).tagger.lexical, lexical)
+    with pytest.raises(ArtefactError, match="another format"):
+        read_artefact(_rewritten(folder, form=1))
+
+
+@pytest.mark.parametrize(
+    "used",
+    [np.zeros(N_BUCKETS // 8, np.uint8), np.zeros(7, np.uint8), np.zeros(N_BUCKETS // 8, np.int8)],
+)
+def test_lexical_rows_that_belong_to_no_bucket_are_refused(folder: Path, used: np.ndarray) -> None:
+    with pytest.raises(ArtefactError, match="do not fit together"):
+        read_artefact(_rewritten(folder, form=3, lexical=np.ones((5, 3), np.int8), lexical_used=used))
 
 
 def test_writing_twice_gives_the_same_bytes_and_replaces_whole(base: Base, tmp_path: Path) -> None:

@@ -74,12 +74,12 @@ def find_named(registry_folder: Path, registry: Registry, name: str) -> Path:
     """
     if name in (STARTER_ID, starter().model_id):
         return STARTER
-    entry = registry.find_entry(name)
-    if entry is not None:
-        return folder_of(registry_folder, entry.model)
+    known = {*(e.model for e in registry.entries), *registry.pins.values()}
+    if name in known:
+        return folder_of(registry_folder, ModelId(name))
     found = _find_for_codebook(registry_folder, registry, name)
     if found is None:
-        models = [STARTER_ID, *sorted({e.model for e in registry.entries}), *_codebooks(registry)]
+        models = [STARTER_ID, *sorted(known), *_codebooks(registry)]
         raise _not_found(f"there is no model {name!r}.", models)
     return found
 

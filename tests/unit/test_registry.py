@@ -1,6 +1,7 @@
 """The registry changes whole or not at all, keeps its reasons, and finds the right model for a name."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -131,6 +132,9 @@ def test_a_model_that_ships_is_pinned_in_a_registry_without_any_and_the_pin_outl
     found = find_model(tmp_path / "r", None, consultation="plan")
     assert (found, read_artefact(found).model_id) == (folder_of(tmp_path / "r", ships), ships)
     assert read_registry(tmp_path / "r").entries == ()
+    assert find_model(tmp_path / "r", ships) == found
+    with pytest.raises(ModelNotFoundError, match=re.escape(f"'starter', '{ships}'")):
+        find_model(tmp_path / "r", "zebra")
     with pytest.raises(RegistryError, match="another model of the id"):
         pin(tmp_path / "r", "plan", ships, at=NOW, source=folders[1])
 

@@ -16,9 +16,7 @@ _GRID: Final = np.arange(5, 96) / 100.0
 COMMENT_WEIGHT: Final = 0.5
 """What the mean F1 of comments counts beside F1 over all cells where the fallback is chosen."""
 MIN_POSITIVES: Final = 10
-"""A theme with fewer positives than this uses the pooled calibration as it is."""
-MIN_OWN_POSITIVES: Final = 20
-"""A theme with fewer positives than this uses the common threshold of best F1."""
+"""A theme with fewer positives than this uses the pooled calibration and threshold as they are."""
 _MIN_GAINED: Final = 5
 """A fallback must find so many more of the decisions."""
 
@@ -169,7 +167,7 @@ def _f1_thresholds(probabilities: FloatArray, truth: NDArray[np.bool_]) -> Float
     cells = max(int(said.sum() + truth.sum()), 1)
     best_f1 = 2 * (said & truth).sum() / cells
     threshold = np.full(n_themes, pooled)
-    for j in np.flatnonzero(truth.sum(axis=0) >= MIN_OWN_POSITIVES):
+    for j in np.flatnonzero(truth.sum(axis=0) >= MIN_POSITIVES):
         order = np.argsort(-probabilities[:, j], kind="stable")
         ranked, true = probabilities[order, j], (truth[order, j] + probabilities[order, j]) / 2
         n_said = np.searchsorted(-ranked, -_GRID, side="right")

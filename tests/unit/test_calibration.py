@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.calibration import (
-    MIN_OWN_POSITIVES,
+    MIN_POSITIVES,
     MIN_POSITIVES,
     Aim,
     Calibration,
@@ -68,12 +68,12 @@ def test_a_theme_without_positives_enough_for_a_threshold_of_its_own_takes_the_c
     rng = np.random.default_rng(6)
     truth = np.column_stack([rng.random(600) < share for share in (0.4, 0.3, 0.02)])
     truth[:, 2] = False
-    truth[: MIN_OWN_POSITIVES - 1, 2] = True
+    truth[: MIN_POSITIVES - 1, 2] = True
     scores = rng.normal(size=truth.shape) + 1.5 * truth
     fitted = fit_calibration(scores, truth)
     common = best_f1(fitted.probabilities(scores).ravel(), truth.ravel()) / 2
     assert fitted.threshold[2] == pytest.approx(common, abs=1e-6)
-    truth[:MIN_OWN_POSITIVES, 2] = True
+    truth[:MIN_POSITIVES, 2] = True
     assert fit_calibration(scores, truth).threshold[2] != pytest.approx(common, abs=1e-3)
 
 

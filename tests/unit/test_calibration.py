@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from models.calibration import (
     MIN_POSITIVES,
-    MIN_POSITIVES,
     Aim,
     Calibration,
     best_threshold,

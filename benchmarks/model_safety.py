@@ -39,11 +39,15 @@ def write_decisions(path: Path, n: int, canaries: list[str]) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def train(decisions: Path, out: Path, seed: int = 0, *, kind: str = "--adapters") -> list[str]:
+QUICK: Final = ("--full", "--hints", "own")
+"""One fit a part, on few texts besides the decisions: what is killed need not be good."""
+
+
+def train(decisions: Path, out: Path, *kind: str, seed: int = 0) -> list[str]:
     """Return the command that trains."""
     return [
         str(THEMES), "train", "--decisions", str(decisions), "--codebook", str(CODEBOOK), "--out", str(out),
-        "--folds", "2", "--splits", "needed", "--seed", str(seed), kind,
+        "--folds", "2", "--splits", "needed", "--seed", str(seed), *kind,
     ]  # fmt: skip
 
 
@@ -97,7 +101,7 @@ def left_after_kills(work: Path, rng: np.random.Generator) -> int:
     environment = {**os.environ, "THEMES_REGISTRY": str(registry), "OMP_NUM_THREADS": "2"}
     write_decisions(decisions, 60, [])
     began = time.perf_counter()
-    subprocess.run(train(decisions, out, kind="--full"), check=True, env=environment, capture_output=True)
+    subprocess.run(train(decisions, out, *QUICK), check=True, env=environment, capture_output=True)
     whole_s = time.perf_counter() - began
     publishing = [str(THEMES), "model", "publish", str(out), "--new-gold", "--gold", str(decisions)]
     subprocess.run(publishing, check=True, env=environment, capture_output=True)
@@ -111,7 +115,7 @@ def left_after_kills(work: Path, rng: np.random.Generator) -> int:
     before, changed = state(), 0
     for i in range(N_KILLS):
         process = subprocess.Popen(
-            train(decisions, out, seed=i + 1, kind="--full"),
+            train(decisions, out, *QUICK, seed=i + 1),
             env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -135,9 +139,9 @@ def main() -> None:
         canaries = ["".join(rng.choice(list(_LETTERS), 14)) for _ in range(N_CANARIES)]
         write_decisions(work / "planted.jsonl", 600, canaries)
         began = time.perf_counter()
-        subprocess.run(train(work / "planted.jsonl", work / "planted"), check=True, capture_output=True)
+        subprocess.run(train(work / "planted.jsonl", work / "planted", "--adapters"), check=True, capture_output=True)
         took = time.perf_counter() - began
-        subprocess.run(train(work / "planted.jsonl", work / "full", kind="--full"), check=True, capture_output=True)
+        subprocess.run(train(work / "planted.jsonl", work / "full", "--full"), check=True, capture_output=True)
         flipped, swapped = loaded_after_damage(work / "full", STARTER, work, rng)
         models = [work / "planted", work / "full"]
         figures: dict[str, float | str] = {

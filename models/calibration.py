@@ -216,11 +216,10 @@ def _running_sum(values: NDArray[Any]) -> FloatArray:
 
 def _half_of_best_f1(probabilities: FloatArray, truth: NDArray[np.bool_]) -> float:
     """Return half the best F1 of any one threshold; 0.5 if nothing is true."""
-    total = int(truth.sum())
-    if total == 0:
+    if not truth.any():
         return 0.5
-    hits = np.cumsum(truth[np.argsort(-probabilities, kind="stable")])
-    return float(np.clip((hits / (np.arange(1, len(hits) + 1) + total)).max(), 0.02, 0.98))
+    said = probabilities >= best_threshold(probabilities, truth)
+    return float(np.clip((said & truth).sum() / (said.sum() + truth.sum()), 0.02, 0.98))
 
 
 def best_threshold(probabilities: FloatArray, truth: NDArray[np.bool_], aim: Aim = BEST_F1) -> float:

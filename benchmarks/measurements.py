@@ -47,7 +47,7 @@ PARTS: Final = {
     ),
     "nhs": (
         "Training on the public NHS comments",
-        "`make bench-nhs`: 7,400 comments, 38 themes, three kinds of split, `themes train` with its defaults beside two peers fitted in the same run. The random split was run last, after fallback and common threshold were changed; the others, and few decisions below, before.",
+        "`make bench-nhs`: 7,400 comments, 38 themes, three kinds of split, `themes train` with its defaults beside two peers fitted in the same run. The random split was run again without the peers after fallback and common threshold were changed; the rest, and few decisions below, is from before.",
     ),
     "few_labels": (
         "Few decisions",

@@ -9,7 +9,7 @@ export TOKENIZERS_PARALLELISM := false
 export HF_HUB_OFFLINE := 1
 
 .PHONY: setup label-studio demo check test test-desktop soak bench bench-real bench-speed bench-bytes bench-bad-input \
-  bench-column-roles bench-file-corpus bench-regexes bench-nhs bench-few-labels bench-model-safety \
+  bench-column-roles bench-file-corpus bench-regexes bench-nhs bench-few-labels bench-own-decisions bench-model-safety \
   bench-coverage bench-round-pull bench-queue bench-personal-data bench-load bench-kills bench-many-workers bench-disk-full bench-hidden-themes \
   bench-refi-qda bench-report measurements errors-reference starter-model safeguarding-model clean
 
@@ -82,6 +82,9 @@ bench-nhs: setup
 bench-few-labels: setup
 	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.few_labels
 
+bench-own-decisions: setup
+	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks.own_decisions
+
 bench-model-safety: setup
 	$(BIN)/python -m benchmarks.model_safety
 
@@ -131,7 +134,7 @@ errors-reference: setup
 # Rebuilds the shipped model from the starter corpus.
 starter-model: setup
 	OMP_NUM_THREADS=2 $(BIN)/themes train --decisions training/starter/corpus.jsonl \
-	  --codebook models/codebooks/community_safety.yaml --folds 2 --joined 0.3 --no-fallback --about training/starter/about.yaml --out models/starter
+	  --codebook models/codebooks/community_safety.yaml --start none --folds 2 --joined 0.3 --no-fallback --about training/starter/about.yaml --out models/starter
 
 # Rebuilds the model that finds disclosures of harm from training/safeguarding.
 safeguarding-model: setup

@@ -53,6 +53,11 @@ PARTS: Final = {
         "Few decisions",
         "`make bench-few-labels`: models from so many random decisions, tested on the grouped split of the NHS comments, means over seeds.",
     ),
+    "own_decisions": (
+        "A council's own decisions",
+        "`make bench-own-decisions`: registers of the starter corpus stand in for a survey and a workshop; a starter model trained without them goes on from 50, 200 or 500 of their comments and is scored on "
+        "others. `starter` is that model as it is, `alone` a model from the same decisions without it.",
+    ),
     "model_safety": (
         "What a model gives away and refuses",
         "`make bench-model-safety`: planted strings, flipped bits, swapped files, killed trainings.",

@@ -184,6 +184,11 @@ class DecidedComment:
     coder: str | None = None
     blind: bool | None = None
 
+    @property
+    def written(self) -> tuple[str, str]:
+        """Return who wrote it, by the respondent's id or the comment's where there is none, and the text."""
+        return self.comment.respondent or self.comment.id, self.comment.text
+
     def decisions(self, codebook: Codebook) -> tuple[Decision, ...]:
         """Return one Decision for each codable theme: yes if named, else no."""
         return tuple(

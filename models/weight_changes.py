@@ -35,8 +35,8 @@ class Change:
         n, half = self.codes.shape
         codes = np.empty((n, 2 * half), np.int8)
         codes[:, 0::2], codes[:, 1::2] = self.codes & 15, self.codes >> 4
-        wide = (codes.astype(np.float32) - 8).reshape(n, -1, CHANGE_GROUP)
-        return np.asarray((wide * self.steps.astype(np.float32)[..., None]).reshape(n, -1))
+        wide = (codes.astype(np.float32) - 8).reshape(n, 2 * half // CHANGE_GROUP, CHANGE_GROUP)
+        return np.asarray((wide * self.steps.astype(np.float32)[..., None]).reshape(n, 2 * half))
 
 
 def pack_change(change: Float32, rows: NDArray[np.int32]) -> Change:

@@ -14,6 +14,7 @@ from models.registry import read_registry
 from models.weights import DEFAULT_BASE
 from nlp_service.code_batch import CodeRequest, StartProgress, code_batch
 from nlp_service.coding_pool import ModelChoice
+from nlp_service.find_start import find_start
 from nlp_service.publish_model import Published, PublishRequest, publish_model
 from nlp_service.round_folder import SETTLED, write_lines
 from nlp_service.run_round import Server, Source, locked, pull_round
@@ -40,6 +41,8 @@ class CloseRequest:
     leave_open: bool = False
     """Close although some disagreements are not settled: those comments are left out."""
     override: str | None = None
+    begin_at: str | None = None
+    """Model to go on from; see `nlp_service.find_start`."""
     seed: int = 0
     folds: int | None = None
     threads: int = 2
@@ -109,9 +112,10 @@ def close_round(
         kept_out = KeptOut(hashlib.sha256(gold.read_bytes()).hexdigest(), len(decided) - len(kept))
         folder = request.folder / MODEL
         choice = ModelChoice(str(folder), request.backend, request.encoder, request.batch_size)
+        encoder = request.encoder or DEFAULT_BASE
         trained = train(
             kept, book, folder, settings=FitSettings(seed=request.seed, n_folds=request.folds, n_threads=request.threads), gold=kept_out,
-            report=report, encoder=request.encoder or DEFAULT_BASE,
+            report=report, encoder=encoder, start=find_start(request.begin_at, book, encoder, request.registry),
         )  # fmt: skip
         asked = PublishRequest(
             folder, request.registry, gold, override=request.override, backend=choice.backend, encoder=choice.encoder

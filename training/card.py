@@ -11,15 +11,17 @@ from models.vocabulary import Codebook, Theme
 def make_card(facts: Mapping[str, Any], codebook: Codebook) -> str:
     """Return the card in Markdown from the facts that are also stored as JSON."""
     out_of_sample: Mapping[str, Any] = facts["out_of_sample"]
+    is_lexical = facts["lexical_weight"] or facts.get("start", {}).get("lexical")
     lines = [
         f"# Model card: {facts['name']} {facts['version']}",
         "",
         f"Codes comments with the codebook {facts['codebook']} ({counted(facts['n_themes'], 'theme')}). Encoder: {facts['encoder']}, "
-        f"{_trained_part(facts['settings'])}" + (", and hashed lexical features." if facts["lexical_weight"] else "."),
+        f"{_trained_part(facts)}" + (", and hashed lexical features." if is_lexical else "."),
         "",
         "## Data",
         f"- {counted(facts['n_comments'], 'comment')}, {counted(facts['n_decisions'], 'decision')}, SHA-256 of the decisions `{facts['data_sha256'][:16]}`.",
         *(f"- {line}" for line in facts["data_notes"]),
+        *_start(facts),
         "",
         "| source | comments |",
         "|---|---|",
@@ -57,11 +59,22 @@ def make_card(facts: Mapping[str, Any], codebook: Codebook) -> str:
     return "\n".join(lines)
 
 
-def _trained_part(settings: Mapping[str, Any]) -> str:
+def _trained_part(facts: Mapping[str, Any]) -> str:
+    settings, start = facts["settings"], facts.get("start")
     if settings["full"]:
-        return "fine-tuned in full (what that added is kept in four bits a number)"
+        from_where = "" if start is None else f", going on from the model {start['model']}"
+        return f"fine-tuned in full{from_where} (what that added is kept in four bits a number)"
     several = f", the mean of {settings['n_averaged']} fits" if settings["n_averaged"] > 1 else ""
     return f"with low-rank adapters (rank {settings['rank']}{several})"
+
+
+def _start(facts: Mapping[str, Any]) -> Sequence[str]:
+    start = facts.get("start")
+    if start is None:
+        return []
+    return [
+        f"- The model {start['model']} knew {start['n_known']} of the themes before; what it learnt from stands on its own card, and none of the comments here was among it."
+    ]
 
 
 def _overall(figures: Mapping[str, Any], intervals: Mapping[str, Sequence[float]]) -> Sequence[str]:

@@ -14,6 +14,7 @@ from models.counts import counted
 from models.tokens import MAX_WINDOW_TOKENS, IntArray
 from models.weight_changes import CHANGE_GROUP, Change, pack_change
 from models.weights import Base, EncoderWeightsError
+from training.start import Start
 
 EPOCHS: Final = 6
 FULL_EPOCHS: Final = 4
@@ -88,8 +89,7 @@ class Step:
 
 
 def fit(
-    base: Base,
-    mask_id: int,
+    start: Start,
     windows: Sequence[IntArray],
     truth: NDArray[np.bool_],
     settings: FitSettings,
@@ -102,10 +102,8 @@ def fit(
 
     Parameters
     ----------
-    base
-        The checked base encoder.
-    mask_id
-        Id of the word piece that stands in for dropped ones.
+    start
+        The encoder to begin with, and the biases of themes that are known already.
     windows
         Ids with boundary tokens, one array a comment.
     truth
@@ -128,13 +126,16 @@ def fit(
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
+    base = start.base
     plain = (
         {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
         if base.config.get("model_type") == "bert"
         else {}
     )
     encoder = AutoModel.from_pretrained(str(base.directory), local_files_only=True, dtype=torch.float32, **plain)
-    updated = _updates(encoder, base, mask_id, windows, settings)
+    if start.model_id is not None:
+        encoder.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in start.tensors.items()}, strict=False)
+    updated = _updates(encoder, start, windows, settings)
     encoder.train()
     n, n_themes = truth.shape
     known = np.ones_like(truth) if known is None else known
@@ -144,7 +145,8 @@ def fit(
     torch.nn.init.zeros_(head.weight)
     if head_start is not None:
         head.weight.data = torch.from_numpy(head_start.copy())
-    head.bias.data = torch.tensor(np.log(rate / (1 - rate)), dtype=torch.float32)
+    bias = np.where(start.known, start.bias, np.log(rate / (1 - rate)))
+    head.bias.data = torch.tensor(bias, dtype=torch.float32)
     groups = [*updated.groups, {"params": list(head.parameters()), "lr": settings.head_rate}]
     trained = [p for group in groups for p in group["params"]]
     optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=bool(settings.full))
@@ -158,7 +160,7 @@ def fit(
     began, done, recent, n_pieces = time.monotonic(), 0, 0.0, 0
     for _ in range(epochs):
         for batch in _batches(_Rows(list(windows), truth, known), settings, rng):
-            ids, mask = _padded(batch.windows, rng, settings.token_dropout, mask_id)
+            ids, mask = _padded(batch.windows, rng, settings.token_dropout, start.mask_id)
             attention = torch.from_numpy(mask)
             vectors = encoder(input_ids=updated.places(ids), attention_mask=attention).last_hidden_state
             weight = attention[..., None].float()
@@ -222,11 +224,10 @@ def prefers_full(base: Base) -> bool:
     return sum(t.size for t in matrices) <= MAX_FULL
 
 
-def _updates(encoder: Any, base: Base, mask_id: int, windows: Sequence[IntArray], settings: FitSettings) -> "_Updates":
+def _updates(encoder: Any, start: Start, windows: Sequence[IntArray], settings: FitSettings) -> "_Updates":
     if not settings.full:
         return _LowRank(encoder, rank=settings.rank, rate=settings.adapter_rate)
-    decay = settings.weight_decay
-    return _Full(encoder, base, windows, mask_id=mask_id, rate=settings.full_rate, weight_decay=decay)
+    return _Full(encoder, start, windows, rate=settings.full_rate, weight_decay=settings.weight_decay)
 
 
 class _Updates(Protocol):
@@ -244,7 +245,7 @@ class _Updates(Protocol):
         ...
 
     def changes(self) -> dict[str, Change]:
-        """Return what was added to each tensor."""
+        """Return what was added to each tensor of the base encoder, by the start's model and since."""
         ...
 
 
@@ -289,20 +290,20 @@ class _Full:
     """
 
     def __init__(
-        self, encoder: Any, base: Base, windows: Sequence[IntArray], *, mask_id: int, rate: float, weight_decay: float
+        self, encoder: Any, start: Start, windows: Sequence[IntArray], *, rate: float, weight_decay: float
     ) -> None:
         import torch  # noqa: PLC0415
 
-        self._base = base
-        times = np.zeros(len(base.tensors[_INPUTS]), np.int64)
+        self._start = start
+        times = np.zeros(len(start.tensors[_INPUTS]), np.int64)
         for window in windows:
             times[np.unique(window)] += 1
-        times[mask_id] = max(len(windows), times[mask_id])
+        times[start.mask_id] = max(len(windows), times[start.mask_id])
         times[0] = max(1, times[0])  # what short windows are padded with
         self._pieces = np.flatnonzero(times).astype(np.int32)
         self._place = np.searchsorted(self._pieces, np.arange(len(times)))
         self._often = times[self._pieces] >= MIN_PIECE_COMMENTS
-        rows = torch.from_numpy(base.tensors[_INPUTS][self._pieces])
+        rows = torch.from_numpy(start.tensors[_INPUTS][self._pieces])
         table = torch.nn.Embedding.from_pretrained(rows, freeze=False)
         often = torch.from_numpy(self._often[:, None].astype(np.float32))
         table.weight.register_hook(lambda gradient: gradient * often)
@@ -330,11 +331,13 @@ class _Full:
     def changes(self) -> dict[str, Change]:
         found: dict[str, Change] = {}
         for name, weight in self._matrices.items():
-            change = weight.detach().numpy() - self._base.tensors[name]
+            change = weight.detach().numpy() - self._start.base.tensors[name]
             found[name] = pack_change(change, np.arange(len(change), dtype=np.int32))
-        rows = self._pieces[self._often]
-        change = self._inputs.detach().numpy()[self._often] - self._base.tensors[_INPUTS][rows]
-        return {**found, _INPUTS: pack_change(change, rows)}
+        inputs = self._start.tensors[_INPUTS].copy()
+        inputs[self._pieces[self._often]] = self._inputs.detach().numpy()[self._often]
+        change = inputs - self._start.base.tensors[_INPUTS]
+        rows = np.flatnonzero(change.any(axis=1)).astype(np.int32)
+        return {**found, _INPUTS: pack_change(change[rows], rows)}
 
 
 @dataclass(frozen=True, slots=True)

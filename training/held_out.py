@@ -20,6 +20,7 @@ from training.finetune import FitSettings, Fitted, Step, average, fit
 from training.hints import make_hints, make_phrases
 from training.lexical_fit import fit_lexical
 from training.splits import Split, has_ties, make_folds
+from training.start import Start
 
 LEXICAL_WEIGHTS: Final = (0.0, 0.15, 0.3, 0.45, 0.6)
 MIN_SOURCE_SHARE: Final = 0.08
@@ -79,9 +80,9 @@ HEAD_START: Final = 1.0
 
 
 def fit_rows(
-    base: Base, mask_id: int, data: Data, rows: NDArray[np.intp], settings: FitSettings, stage: str, report: Report
+    start: Start, data: Data, rows: NDArray[np.intp], settings: FitSettings, stage: str, report: Report
 ) -> Fitted:
-    """Return a fit on some rows and on what the codebook says."""
+    """Return a fit on some rows and on what the codebook says; themes that the start knows keep their place in its head."""
     against_others = settings.hints == "all"
     hints = data.hints + data.phrases if against_others else data.hints
     windows = [*(data.windows[i].ids for i in rows), *(w.ids for w in hints.windows)]
@@ -89,22 +90,22 @@ def fit_rows(
     known = np.ones_like(truth)
     if not against_others:
         known[len(rows) :] = hints.truth
-    head = _head_of_hints(base, hints, settings) if against_others and len(data.codebook.codable) > 1 else None
+    head = start.head.copy()
+    if against_others and len(data.codebook.codable) > 1 and not start.known.all():
+        head[~start.known] = _head_of_hints(start, hints, settings)[~start.known]
     n_fits = settings.n_averaged or 1
 
     def fitted(i: int) -> Fitted:
         own = replace(settings, seed=settings.seed * n_fits + i)
         name = stage if n_fits == 1 else f"{stage}, fit {i + 1} of {n_fits}"
-        return fit(
-            base, mask_id, windows, truth, own, known=known, head_start=head, progress=lambda step: report(name, step)
-        )
+        return fit(start, windows, truth, own, known=known, head_start=head, progress=lambda step: report(name, step))
 
     return average([fitted(i) for i in range(n_fits)])
 
 
-def _head_of_hints(base: Base, hints: Hints, settings: FitSettings) -> NDArray[np.float32]:
+def _head_of_hints(start: Start, hints: Hints, settings: FitSettings) -> NDArray[np.float32]:
     """Return a head, (n_themes, dim), whose rows point from the mean of all themes' hints to the mean of each theme's."""
-    vectors = _encoder(base, base.tensors, settings).encode([w.ids for w in hints.windows])
+    vectors = _encoder(start.base, start.tensors, settings).encode([w.ids for w in hints.windows])
     pooled = np.stack([v.mean(axis=0) for v in vectors])
     rows = np.stack([pooled[hints.truth[:, k]].mean(axis=0) for k in range(hints.truth.shape[1])])
     rows -= rows.mean(axis=0)
@@ -131,7 +132,7 @@ class HeldOutScores:
 
 
 def score_held_out(
-    base: Base, mask_id: int, data: Data, folds: NDArray[np.int64], settings: FitSettings, report: Report
+    start: Start, data: Data, folds: NDArray[np.int64], settings: FitSettings, report: Report
 ) -> HeldOutScores:
     """Return each comment's scores by a fit on the other folds."""
     by_encoder, by_words = np.zeros(data.truth.shape), np.zeros(data.truth.shape)
@@ -140,7 +141,7 @@ def score_held_out(
     for fold in range(n_folds):
         inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         part = _fit_and_score(
-            base, mask_id, data, (inside, outside), settings, f"held-out part {fold + 1} of {n_folds}", report
+            start, data, (inside, outside), settings, f"held-out part {fold + 1} of {n_folds}", report
         )
         by_encoder[outside], by_words[outside] = part.by_encoder, part.by_words
         for i, segments in zip(outside, part.evidence, strict=True):
@@ -149,8 +150,7 @@ def score_held_out(
 
 
 def _fit_and_score(
-    base: Base,
-    mask_id: int,
+    start: Start,
     data: Data,
     rows: tuple[NDArray[np.intp], NDArray[np.intp]],
     settings: FitSettings,
@@ -159,14 +159,14 @@ def _fit_and_score(
 ) -> HeldOutScores:
     """Return scores of the second rows by a fit on the first."""
     inside, outside = rows
-    fitted = fit_rows(base, mask_id, data, inside, settings, stage, report)
-    encoder = _encoder(base, merge_updates(base, fitted.adapters, fitted.changes), settings)
+    fitted = fit_rows(start, data, inside, settings, stage, report)
+    encoder = _encoder(start.base, merge_updates(start.base, fitted.adapters, fitted.changes), settings)
     windows = [data.windows[i] for i in outside]
     vectors = encoder.encode([w.ids for w in windows])
     lexical = fit_lexical([data.windows[i] for i in inside], data.truth[inside])
     texts = [data.decided[int(i)].comment.text for i in outside]
     return HeldOutScores(
-        np.asarray(np.stack([v.mean(axis=0) for v in vectors]) @ fitted.head.T + fitted.head_bias, np.float64),
+        np.stack([v.mean(axis=0) for v in vectors]) @ fitted.head.T + fitted.head_bias + start.lexical_scores(windows),
         lexical.scores(windows),
         tuple(_telling_segments(t, w, v @ fitted.head.T) for t, w, v in zip(texts, windows, vectors, strict=True)),
     )
@@ -236,7 +236,7 @@ def other_splits(decided: Sequence[DecidedComment], made_by: Split) -> list[tupl
 
 
 def compare_splits(
-    base: Base, mask_id: int, data: Data, scores: FloatArray, weight: float, settings: FitSettings, made_by: Split, aim: Aim,
+    start: Start, data: Data, scores: FloatArray, weight: float, settings: FitSettings, made_by: Split, aim: Aim,
     report: Report, *, fallback: bool = False,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Return figures of other splits, each by a fit of its own; calibration and thresholds are from its training rows.
@@ -248,7 +248,7 @@ def compare_splits(
     for split, tested, outside in other_splits(data.decided, made_by):
         inside = np.setdiff1d(np.arange(len(data.decided)), outside)
         stage = f"{split} split, {tested} held out"
-        part = _fit_and_score(base, mask_id, data, (inside, outside), settings, stage, report)
+        part = _fit_and_score(start, data, (inside, outside), settings, stage, report)
         calibration = fit_calibration(scores[inside], data.truth[inside], aim=aim, fallback=fallback)
         probabilities = calibration.probabilities(part.by_encoder + weight * part.by_words)
         predicted = calibration.verdicts(probabilities)

@@ -27,8 +27,8 @@ class Lexical:
 
 
 def in_eight_bits(weights: Float32) -> tuple[Int8, Float32]:
-    """Return weights (N_BUCKETS, K) as whole numbers, and what one is worth for each theme (K,)."""
-    step = np.maximum(np.abs(weights).max(axis=0) / 127, 1e-9).astype(np.float32)
+    """Return weights (N_BUCKETS, K), or without rows, as whole numbers, and what one is worth for each theme (K,)."""
+    step = np.maximum(np.abs(weights).max(axis=0, initial=0.0) / 127, 1e-9).astype(np.float32)
     return np.rint(weights / step).astype(np.int8), step
 
 

@@ -39,6 +39,7 @@ from training.held_out import (
 from training.lexical_fit import Lexical, fit_lexical, in_eight_bits
 from training.quick_encoder import fit_smoothing
 from training.splits import MANY_COMMENTS, N_FOLDS, find_n_folds, make_folds
+from training.start import Start, StartError, start_at_base, start_at_model
 from training.suspects import Suspect, find_suspects
 
 FEW_COMMENTS: Final = 1_000
@@ -46,6 +47,10 @@ JOINED_IF_FEW: Final = 0.3
 """`FitSettings.joined` for up to `FEW_COMMENTS` comments, if it is not given; with more, real comments are read as they are."""
 AVERAGED_IF_FEW: Final = 3
 """`FitSettings.n_averaged` for as many, of fits with adapters: each alone learns much that is chance. With more, one fit."""
+GOING_ON_FULL_RATE: Final = 5e-5
+"""`FitSettings.full_rate` where a fit goes on from a trained model."""
+GOING_ON_HEAD_RATE: Final = 3e-4
+"""`FitSettings.head_rate` there."""
 SMOOTHING_TEXTS: Final = 300
 MARGIN_TEXTS: Final = 1_500
 MARGIN_QUANTILE: Final = 0.90
@@ -69,7 +74,7 @@ class About:
     )
     rebuild: str = "themes train --decisions FILE --codebook FILE --out DIR"
     invented: bool = False
-    """Whether the comments were written for the purpose: then they are nobody's, and no marks of them are kept."""
+    """Whether the comments were written for the purpose: then they are nobody's, and other models may go on from this one."""
 
 
 def read_about(path: Path) -> About:
@@ -157,6 +162,7 @@ def train(
     settings: FitSettings | None = None,
     about: About | None = None,
     encoder: str = DEFAULT_BASE,
+    start: Artefact | None = None,
     gold: KeptOut | None = None,
     all_splits: bool = False,
     aim: Aim = BEST_F1,
@@ -174,7 +180,9 @@ def train(
     out
         The folder to write, whole or not at all.
     settings, about, encoder
-        How to fit, what to say on the card, and which base encoder to start from.
+        How to fit, what to say on the card, and the base encoder.
+    start
+        A trained model to go on from, see `training.start`; the fit begins at the base encoder if not given.
     gold
         What was kept out of `decided`, for the card.
     all_splits
@@ -190,22 +198,14 @@ def train(
     ------
     DecisionsError
         If no theme has a positive decision.
+    StartError
+        If training cannot go on from that model.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    settings, about = settings or FitSettings(), about or About()
-    settings = replace(settings, n_folds=settings.n_folds or find_n_folds(len(decided)))
-    few = len(decided) <= FEW_COMMENTS
-    if settings.joined is None:
-        settings = replace(settings, joined=JOINED_IF_FEW if few else 0.0)
+    about = about or About()
     work = report = _Work(report)
     base = read_base(encoder)
-    if settings.full:
-        check_full(base)
-    elif settings.full is None:
-        settings = replace(settings, full=len(decided) >= MANY_COMMENTS and prefers_full(base))
-    if settings.n_averaged is None:
-        settings = replace(settings, n_averaged=AVERAGED_IF_FEW if few and not settings.full else 1)
-    settings = replace(settings, epochs=settings.n_epochs)
+    settings = _settled(settings or FitSettings(), len(decided), base, start)
     pieces = WordPieces(base.tokenizer_json)
     data = make_data(decided, codebook, pieces)
     if not data.truth.any():
@@ -214,45 +214,75 @@ def train(
             allowed="decisions in which themes occur.",
             next_step="check --codebook and the themes lists.",
         )
-    mask_id = pieces.mask_id
+    if start is None:
+        begun = start_at_base(base, pieces.mask_id, data.truth.shape[1])
+    else:
+        begun = start_at_model(start, base, pieces.mask_id, codebook, decided)
     folds, made_by = make_folds(decided, seed=settings.seed, n_folds=settings.n_folds or N_FOLDS)
-    held_out = score_held_out(base, mask_id, data, folds, settings, report)
-    weight = best_lexical_weight(held_out.by_encoder, held_out.by_words, data.truth)
+    held_out = score_held_out(begun, data, folds, settings, report)
+    weight = 0.0 if start is not None else best_lexical_weight(held_out.by_encoder, held_out.by_words, data.truth)
     scores = held_out.by_encoder + weight * held_out.by_words
     honest = cross_calibrated(scores, data.truth, folds, aim, fallback=fallback)
     calibration = fit_calibration(scores, data.truth, aim=aim, fallback=fallback)
     report("final fit", None)
-    fitted = fit_rows(base, mask_id, data, np.arange(len(decided)), settings, "final fit", report)
+    fitted = fit_rows(begun, data, np.arange(len(decided)), settings, "final fit", report)
     lexical = fit_lexical(data.windows, data.truth) if weight else None
     report("quick encoder", None)
-    artefact = _artefact(base, data, fitted, lexical, weight, calibration, settings, about, encoder)
+    artefact = _artefact(begun, data, fitted, lexical, weight, calibration, settings, about, encoder)
     themes = [t.id for t in codebook.codable]
     suspects = find_suspects(themes, data.truth, honest.probabilities, held_out.evidence)
     beside: list[dict[str, Any]] = []
     if all_splits:
-        beside = compare_splits(base, mask_id, data, scores, weight, settings, made_by, aim, report, fallback=fallback)
+        beside = compare_splits(begun, data, scores, weight, settings, made_by, aim, report, fallback=fallback)
     facts = _facts(data, honest, calibration, made_by, weight, settings, about, encoder)
     facts["work"] = work.facts()
     agreement, rates = coder_agreement(decided, themes), theme_rates(decided, themes)
+    if begun.model_id is not None:
+        n_known, is_lexical = int(begun.known.sum()), len(begun.lexical) > 0
+        facts["start"] = {"model": begun.model_id, "n_known": n_known, "lexical": is_lexical}
     facts |= {"gold": asdict(gold)} if gold is not None else {}
     facts |= {"aim": asdict(aim)} if aim != BEST_F1 else {}
     facts |= {"fallback": round(calibration.fallback, 4)} if calibration.fallback is not None else {}
     facts |= {"splits": beside} if beside else {}
     facts |= {"theme_rates": rates} if rates is not None else {}
     facts |= {"coder_agreement": agreement} if agreement is not None else {}
-    marks = None if about.invented else make_marks(map(_written, decided), key=facts["data_sha256"])
+    facts |= {"invented": True} if about.invented else {}
+    marks = make_marks((d.written for d in decided), key=facts["data_sha256"])
     model_id = write_artefact(
         out, replace(artefact, card=facts, card_text=make_card(facts, codebook), trained_on=marks)
     )
     return Trained(model_id, facts, tuple(suspects))
 
 
-def _written(d: DecidedComment) -> tuple[str, str]:
-    return d.comment.respondent or d.comment.id, d.comment.text
+def _settled(settings: FitSettings, n_comments: int, base: Base, start: Artefact | None) -> FitSettings:
+    """Return settings with everything said that was left to the number of comments, the encoder and the start."""
+    few = n_comments <= FEW_COMMENTS
+    if start is not None and settings.full is False:
+        raise StartError(
+            "adapters were asked for, and a model to go on from.",
+            allowed="full fine-tuning, which goes on from a model, or adapters at the base encoder.",
+            next_step="leave --adapters out, or add --start none.",
+        )
+    full = settings.full
+    if full is None:
+        full = start is not None or (n_comments >= MANY_COMMENTS and prefers_full(base))
+    if full:
+        check_full(base)
+    joined = JOINED_IF_FEW if few and start is None else 0.0
+    settings = replace(
+        settings,
+        full=full,
+        n_folds=settings.n_folds or find_n_folds(n_comments),
+        joined=joined if settings.joined is None else settings.joined,
+        n_averaged=settings.n_averaged or (AVERAGED_IF_FEW if few and not full else 1),
+    )
+    if start is not None:
+        settings = replace(settings, full_rate=GOING_ON_FULL_RATE, head_rate=GOING_ON_HEAD_RATE)
+    return replace(settings, epochs=settings.n_epochs)
 
 
 def _artefact(
-    base: Base,
+    begun: Start,
     data: Data,
     fitted: Fitted,
     lexical: Lexical | None,
@@ -262,22 +292,23 @@ def _artefact(
     about: About,
     encoder: str,
 ) -> Artefact:
-    n_themes = data.truth.shape[1]
+    base = begun.base
     rng = np.random.default_rng(settings.seed)
     some = rng.permutation(len(data.windows))[:SMOOTHING_TEXTS]
     smoothing = fit_smoothing(
         base, merge_updates(base, fitted.adapters, fitted.changes), [data.windows[i].ids for i in some]
     )
-    weights, step = np.zeros((0, n_themes), np.int8), np.zeros(n_themes, np.float32)
+    words, idf = begun.lexical, begun.idf
     if lexical is not None:
-        weights, step = in_eight_bits(weight * lexical.weights)
+        words, idf = weight * lexical.weights, lexical.idf
+    weights, step = in_eight_bits(words)
     tagger = Tagger(
         fitted.adapters,
         fitted.head,
         (fitted.head_bias + (weight * lexical.bias if lexical is not None else 0.0)).astype(np.float32),
         weights,
         step,
-        lexical.idf if lexical is not None else np.zeros(0, np.float32),
+        idf,
         smoothing,
         fitted.changes,
     )

@@ -190,6 +190,7 @@ def status(folder: Path, url: str | None, token: str | None) -> None:
 )
 @click.option("--leave-open", is_flag=True, help="Leave comments out that are not settled.")
 @click.option("--override", metavar="REASON", help="Publish even if the gate refuses; the reason is written down.")
+@click.option("--start", "begin_at", metavar="MODEL", help="Model to go on from, or none, as for `themes train`.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--folds", type=click.IntRange(2, 10), help="Held-out parts for calibration, as for `themes train`.")
 @click.option("--threads", type=click.IntRange(1, 64), default=2, show_default=True)
@@ -198,7 +199,8 @@ def status(folder: Path, url: str | None, token: str | None) -> None:
 @click.pass_context
 def close(
     context: click.Context, folder: Path, files: tuple[Path, ...], decisions: tuple[Path, ...], gold: Path | None, leave_open: bool,
-    override: str | None, seed: int, folds: int | None, threads: int, reading_options: ReadingOptions, url: str | None, token: str | None,
+    override: str | None, begin_at: str | None, seed: int, folds: int | None, threads: int, reading_options: ReadingOptions,
+    url: str | None, token: str | None,
 ) -> None:  # fmt: skip
     """Train on the settled decisions, put the model through the gate; if it passes, it codes, and COMMENTS are coded again.
 
@@ -209,7 +211,7 @@ def close(
     settings = Settings()
     request = CloseRequest(
         folder, settings.registry, Source(files, reading_options) if files else None, decisions, gold,
-        leave_open, override, seed, folds, threads, settings.jobs, settings.backend, settings.encoder, settings.batch_size,
+        leave_open, override, begin_at, seed, folds, threads, settings.jobs, settings.backend, settings.encoder, settings.batch_size,
     )  # fmt: skip
     closed = close_round(request, _server(settings, url, token), report=FitProgress(), start=progress_bar)
     for note in closed.notes:

@@ -13,7 +13,9 @@ from models.codebook import read_codebook
 from models.counts import counted
 from models.model import Backend, load_model
 from models.vocabulary import DecidedComment, Problem
+from models.weights import DEFAULT_BASE
 from nlp_service.find_model import find_model
+from nlp_service.find_start import find_start
 from nlp_service.report.codings_file import written_aside
 from nlp_service.settings import Settings
 
@@ -32,6 +34,11 @@ ALL_SPLITS_UP_TO: Final = 1_000
     "--codebook", required=True, type=click.Path(path_type=Path), help="The codebook they were coded with (YAML)."
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Model folder to write.")
+@click.option(
+    "--start",
+    metavar="MODEL",
+    help="Model to go on from (id or folder), or none.  [default: starter, if it knows half of the codebook's themes by their ids]",
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option(
     "--folds",
@@ -94,6 +101,7 @@ def train(
     files: tuple[Path, ...],
     codebook: Path,
     out: Path,
+    start: str | None,
     seed: int,
     folds: int | None,
     threads: int,
@@ -138,8 +146,11 @@ def train(
     about = About()
     if about_file is not None:
         about = read_about(about_file)
-    encoder = Settings().encoder
-    chosen = {"encoder": encoder} if encoder else {}
+    settings = Settings()
+    encoder = settings.encoder or DEFAULT_BASE
+    begun = find_start(start, book, encoder, settings.registry)
+    if begun is not None:
+        click.echo(f"going on from {begun.model_id}", err=True)
     trained = train_model(
         decided,
         book,
@@ -153,7 +164,8 @@ def train(
         fallback=fallback,
         all_splits=splits == "all" or (splits is None and len(decided) <= ALL_SPLITS_UP_TO),
         report=FitProgress(),
-        **chosen,
+        encoder=encoder,
+        start=begun,
     )
     facts = trained.facts
     score = facts["out_of_sample"]

@@ -36,6 +36,7 @@ from training.held_out import (
 )
 from training.hints import make_phrases
 from training.splits import MANY_COMMENTS, Split, find_n_folds, make_folds
+from training.start import start_at_base
 from training.suspects import find_suspects
 from training.train import read_about
 
@@ -171,7 +172,7 @@ def test_a_stock_answer_ties_nobody_and_any_other_text_does() -> None:
 def test_the_head_of_few_comments_begins_at_the_definitions(base: Base) -> None:
     pieces = WordPieces(base.tokenizer_json)
     data = make_data([decided(0, "loud music"), decided(1, "a stolen bicycle")], THREE, pieces)
-    head = _head_of_hints(base, data.hints, FitSettings(n_threads=1))
+    head = _head_of_hints(start_at_base(base, pieces.mask_id, 3), data.hints, FitSettings(n_threads=1))
     np.testing.assert_allclose(np.linalg.norm(head, axis=1), HEAD_START, rtol=1e-5)
     own = head @ np.stack([w.mean(axis=0) for w in _encoder(base, base.tensors, FitSettings(n_threads=1)).encode([h.ids for h in data.hints.windows])]).T  # fmt: skip
     assert all(data.hints.truth[int(own[k].argmax()), k] for k in range(len(head)))
